@@ -1,0 +1,33 @@
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= ../shared/data/imagenet-320
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench clean
+
+help: ## list these words
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,demo,classifiers]'
+	touch $@
+
+demo: $(BIN)/.installed ## mine boxes from seven real photographs into out/demo/index.html
+	$(BIN)/python -m clients.cli.demo out/demo
+
+test: $(BIN)/.installed ## run all tests
+	$(BIN)/python -m pytest tests dap_core
+
+check: $(BIN)/.installed ## lint, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(BIN)/.installed ## measure mining and re-cutting on DATA, write benchmarks/mining.md
+	$(BIN)/python benchmarks/measure_mining.py $(DATA)
+
+clean: ## remove what demo and test made
+	rm -rf out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

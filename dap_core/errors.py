@@ -1,0 +1,94 @@
+"""Every error a user can meet, in one tree split by what the caller can do about it.
+
+    DapError
+    ├── InputError               fix the input
+    │   ├── ImageError           one image cannot be labelled; `error_type` says why
+    │   ├── UnknownLabelError    a label is not in the class list
+    │   ├── ClassifierError      a network or its weights cannot be used
+    │   ├── SourceError          a folder, CSV or file list cannot be read
+    │   └── DestinationError     the place to write to is taken or unsuitable
+    ├── StoreError               retry: the object store did not deliver
+    └── LabelSetError            stop: stored data is missing or not what its manifest says
+
+Wrong calls from Python raise `ValueError`. A message says what was expected, what came, for which
+item, and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class DapError(Exception):
+    """Base of all errors this project raises on purpose; `error_type` is its stable short name."""
+
+    error_type: str = "error"
+
+
+class InputError(DapError):
+    """The input has to change before the same call can succeed."""
+
+    error_type = "invalid-input"
+
+
+class ImageError(InputError):
+    """One image cannot be turned into boxes.
+
+    `error_type` is one of the slugs below; failures of a label set store it as it is.
+    """
+
+    KINDS = frozenset(
+        {
+            "empty-image",
+            "not-an-image",
+            "unsupported-image-format",
+            "truncated-image",
+            "undecodable-image",
+            "image-too-many-pixels",
+            "image-too-small",
+            "aspect-ratio-too-large",
+            "unreadable-file",
+            "source-changed",
+            "duplicate-key",
+            "no-label",
+        }
+    )
+
+    def __init__(self, error_type: str, message: str) -> None:
+        assert error_type in self.KINDS, error_type
+        super().__init__(message)
+        self.error_type = error_type
+
+
+class UnknownLabelError(InputError):
+    """A label is neither a wnid, nor a name, nor an index of the class list."""
+
+    error_type = "unknown-label"
+
+
+class ClassifierError(InputError):
+    """The network is not of the supported form, or its weights do not fit or cannot be had."""
+
+    error_type = "unusable-classifier"
+
+
+class SourceError(InputError):
+    """The source of images and labels cannot be read as asked."""
+
+    error_type = "unusable-source"
+
+
+class DestinationError(InputError):
+    """The destination holds something else, or overlaps the source."""
+
+    error_type = "unusable-destination"
+
+
+class StoreError(DapError):
+    """The object store did not deliver or accept an object."""
+
+    error_type = "store-failure"
+
+
+class LabelSetError(DapError):
+    """A label set is missing parts, incomplete, or damaged."""
+
+    error_type = "damaged-label-set"

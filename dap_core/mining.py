@@ -1,0 +1,188 @@
+"""Step 2b: stored class activation maps to pseudo boxes (section 3.1, eqs. 1-6, components, NMS).
+
+`mine_boxes` is one function for mining and for re-cutting: both start from the rounded maps, so both give
+the same boxes bit for bit. NumPy and OpenCV only; no network, no torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, TypeAlias
+
+import cv2
+import numpy as np
+
+from dap_core.boxes import box_cxcywh_to_xyxy, clip_boxes, compute_areas, nms
+from dap_core.types import Cam, FloatArray, MinedBoxes, PseudoBoxes
+
+_Geometry: TypeAlias = tuple[tuple[tuple[float, float], tuple[float, float], tuple[int, int]], ...]
+_FLAT = 1e-6  # highest minus lowest over their size, below which a map says nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MiningConfig:
+    """How maps become boxes. Defaults are the paper's; raises ValueError on values out of range."""
+
+    thresholds: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5)
+    """tau of eq. 2, each in [0, 1)."""
+    nms_iou: float = 0.8
+    """Above this IoU the box that comes later in `nms_order` goes (section 4.1); 1 keeps all."""
+    min_area_ratio: float = 0.5
+    """Components below this share of the largest one's area are dropped (section 3.1)."""
+    grid_short_side: int = 96
+    """Samples along the image's shorter side at which the passes are read, averaged and cut."""
+    connectivity: Literal[4, 8] = 8
+    """Neighbours of a cell in a component; the text does not say."""
+    nms_order: Literal["area", "score"] = "area"
+    """Which of two overlapping boxes wins: the larger or the higher-scored one; the text does not say, and
+    only `area` shows the paper's mean sizes over the NMS sweep (ADR 2)."""
+
+    def __post_init__(self) -> None:
+        if not self.thresholds or not all(0 <= tau < 1 for tau in self.thresholds):
+            raise ValueError(f"thresholds must be one or more numbers in [0, 1), got {list(self.thresholds)}")
+        if not 0 <= self.nms_iou <= 1:
+            raise ValueError(f"the NMS IoU must lie in [0, 1], got {self.nms_iou}")
+        if not 0 <= self.min_area_ratio <= 1 or self.grid_short_side < 8:
+            raise ValueError("min_area_ratio must lie in [0, 1] and grid_short_side be at least 8")
+
+
+def mine_boxes(cams: Sequence[Cam], size_wh: tuple[int, int], config: MiningConfig) -> MinedBoxes:
+    """The pseudo boxes of one image from the maps of all its labels and passes.
+
+    Each label is mined on its own: NMS and the half-area rule never compare labels. Boxes are clipped to
+    the image and ordered by label as in `cams`, then by falling score. A label whose maps are flat or hold
+    NaN gets no box and a reason (`flat-map`, `not-finite`); no maps give no boxes.
+    """
+    parts: list[PseudoBoxes] = []
+    reasons: list[tuple[int, str]] = []
+    for label in dict.fromkeys(cam.label for cam in cams):
+        merged = merge_cams([cam for cam in cams if cam.label == label], size_wh, config)
+        if isinstance(merged, str):
+            reasons.append((label, merged))
+            continue
+        boxes = suppress_boxes(cut_boxes(merged, label, size_wh, config), config)
+        parts.append(boxes)
+        if not len(boxes):
+            reasons.append((label, "no-extent"))
+    return MinedBoxes(PseudoBoxes.concatenate(parts), tuple(reasons))
+
+
+def merge_cams(cams: Sequence[Cam], size_wh: tuple[int, int], config: MiningConfig) -> FloatArray | str:
+    """The normalised map [gh, gw] in [0, 1] of one label (eq. 1), or the reason why there is none.
+
+    Every pass is read at the sample points of one grid over the image by bilinear interpolation between
+    the true centres of its cells; cells in the padding are never read, beyond the outermost centres the map
+    goes on unchanged. The passes are averaged, then brought to [0, 1].
+    """
+    if not np.isfinite([cam.lowest for cam in cams]).all():
+        return "not-finite"
+    samples_wh = compute_grid_size(size_wh, config.grid_short_side)
+    read_rows, read_columns = _make_readers(_geometry(cams), size_wh, samples_wh)
+    by_row = [
+        read @ cam.to_map()[: cam.valid_hw[0], : cam.valid_hw[1]] for read, cam in zip(read_rows, cams, strict=True)
+    ]
+    total = np.concatenate(by_row, axis=1) @ read_columns  # the sum over passes, [gh, gw]
+    lowest, highest = float(total.min()), float(total.max())
+    if highest - lowest <= _FLAT * max(abs(lowest), abs(highest)):
+        return "flat-map"
+    return (total - np.float32(lowest)) * np.float32(1 / (highest - lowest))
+
+
+def cut_boxes(merged: FloatArray, label: int, size_wh: tuple[int, int], config: MiningConfig) -> PseudoBoxes:
+    """Boxes of one normalised map [gh, gw] for every threshold, before NMS (eqs. 2-6).
+
+    Per threshold: cells strictly above it, their connected components, those of at least half the largest
+    one's area, and for each the rectangle with its mean and variance, `sqrt(12 var)` wide (a flat block of n
+    cells is sqrt(n^2 - 1) cells, as the equations say). A component without extent in x or y has no box.
+    The score is the mean activation of the component.
+    """
+    fitted: list[tuple[float, ...]] = []
+    window, left, top = merged, 0, 0
+    for threshold in sorted(config.thresholds):  # what is above a threshold lies within what is above a lower one
+        x, y, width, height = cv2.boundingRect((window > np.float32(threshold)).view(np.uint8))
+        window, left, top = window[y : y + height, x : x + width], left + x, top + y
+        fitted += [(*one, threshold) for one in _fit_components(window, (left, top), threshold, config)]
+    if not fitted:
+        return PseudoBoxes.empty()
+    table = np.array(fitted, np.float64)
+    zoom = np.array([size_wh[0] / merged.shape[1], size_wh[1] / merged.shape[0]] * 2)
+    boxes = clip_boxes(box_cxcywh_to_xyxy(table[:, :4] * zoom), size_wh).astype(np.float32)
+    scores, thresholds = table[:, 4].astype(np.float32), table[:, 5].astype(np.float32)
+    found = PseudoBoxes(boxes, np.full(len(boxes), label, np.int32), scores, thresholds)
+    has_extent = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    return found if has_extent.all() else found.take(np.flatnonzero(has_extent))
+
+
+def suppress_boxes(boxes: PseudoBoxes, config: MiningConfig) -> PseudoBoxes:
+    """The boxes of one label that NMS keeps, best first in the recipe's order (section 3.1, last step)."""
+    ranks = compute_areas(boxes.boxes) if config.nms_order == "area" else boxes.scores
+    return boxes.take(nms(boxes.boxes, ranks, config.nms_iou))
+
+
+def compute_grid_size(size_wh: tuple[int, int], short_side: int) -> tuple[int, int]:
+    """Columns and rows of the sample grid: `short_side` along the shorter side, square within rounding."""
+    scale = short_side / min(size_wh)
+    return round(size_wh[0] * scale), round(size_wh[1] * scale)
+
+
+def _fit_components(
+    window: FloatArray, offset_xy: tuple[int, int], threshold: float, config: MiningConfig
+) -> list[tuple[float, float, float, float, float]]:
+    """Centre, width, height in cells and mean activation of each component that counts."""
+    if not window.size:
+        return []
+    _, values = cv2.threshold(window, threshold, 0, cv2.THRESH_TOZERO)  # M of eq. 2
+    count, labelled, stats, _ = cv2.connectedComponentsWithStats(
+        (values > 0).view(np.uint8), connectivity=config.connectivity, ltype=cv2.CV_16U
+    )
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    fitted = []
+    for index in np.flatnonzero(areas >= config.min_area_ratio * areas.max()) + 1:
+        x, y, width, height, area = stats[index].tolist()
+        inside = (slice(y, y + height), slice(x, x + width))
+        weights = values[inside] if count == 2 else values[inside] * (labelled[inside] == index)
+        fitted.append(_fit_rectangle(weights, (offset_xy[0] + x, offset_xy[1] + y), area))
+    return fitted
+
+
+def _fit_rectangle(
+    weights: FloatArray, offset_xy: tuple[int, int], area: int
+) -> tuple[float, float, float, float, float]:
+    """The rectangle with the mean and variance of `weights` (M on one component), cell i covering [i, i + 1)."""
+    moments = cv2.moments(weights)
+    mass = moments["m00"]
+    return (
+        offset_xy[0] + 0.5 + moments["m10"] / mass,  # eq. 3
+        offset_xy[1] + 0.5 + moments["m01"] / mass,  # eq. 4
+        math.sqrt(12 * max(moments["mu20"], 0.0) / mass),  # eq. 5
+        math.sqrt(12 * max(moments["mu02"], 0.0) / mass),  # eq. 6
+        mass / area,
+    )
+
+
+def _geometry(cams: Sequence[Cam]) -> _Geometry:
+    return tuple((cam.origin_xy, cam.pitch_xy, cam.valid_hw) for cam in cams)
+
+
+@lru_cache(maxsize=256)
+def _make_readers(
+    geometry: _Geometry, size_wh: tuple[int, int], samples_wh: tuple[int, int]
+) -> tuple[list[FloatArray], FloatArray]:
+    """Weights that sum the passes on the sample grid: [gh, rows] per pass, [sum of columns, gw] of all."""
+    rows = [_interpolate(valid[0], origin[1], pitch[1], size_wh[1], samples_wh[1]) for origin, pitch, valid in geometry]
+    columns = [
+        _interpolate(valid[1], origin[0], pitch[0], size_wh[0], samples_wh[0]) for origin, pitch, valid in geometry
+    ]
+    return rows, np.concatenate([weights.T for weights in columns])
+
+
+def _interpolate(num_cells: int, origin: float, pitch: float, extent: int, num_samples: int) -> FloatArray:
+    """Linear weights [num_samples, num_cells]: cells at `origin + pitch * i` read at even samples of an extent."""
+    centres = (np.arange(num_samples) + 0.5) * (extent / num_samples)
+    positions = np.clip((centres - origin) / pitch, 0, num_cells - 1)
+    distances = np.abs(positions[:, None] - np.arange(num_cells))
+    weights: FloatArray = np.maximum(0, 1 - distances).astype(np.float32)
+    return weights

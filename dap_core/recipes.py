@@ -1,0 +1,63 @@
+"""Named parameter sets of mining: what to run and how to cut, as one typed record."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from dap_core.cam import CamConfig
+from dap_core.errors import InputError
+from dap_core.mining import MiningConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One way to turn an image and its labels into boxes."""
+
+    name: str
+    cam: CamConfig
+    mining: MiningConfig
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain JSON values."""
+        return asdict(self)
+
+
+PAPER = Recipe(name="paper", cam=CamConfig(), mining=MiningConfig())
+"""The text of the paper (sections 3.1, 4.1); its open choices are explained in ADR 2."""
+
+RECIPES = {recipe.name: recipe for recipe in (PAPER,)}
+
+
+def get_recipe(name: str) -> Recipe:
+    """The recipe called `name`; raises InputError naming the known ones."""
+    if name not in RECIPES:
+        raise InputError(f"there is no recipe {name!r}; known: {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def customise_recipe(
+    recipe: Recipe,
+    *,
+    short_sides: tuple[int, ...] | None = None,
+    thresholds: tuple[float, ...] | None = None,
+    nms_iou: float | None = None,
+) -> Recipe:
+    """The recipe with some values replaced; its name then says so, because it is no longer the named one."""
+    cam = recipe.cam if short_sides is None else replace(recipe.cam, short_sides=short_sides)
+    mining = replace(
+        recipe.mining,
+        thresholds=recipe.mining.thresholds if thresholds is None else thresholds,
+        nms_iou=recipe.mining.nms_iou if nms_iou is None else nms_iou,
+    )
+    if (cam, mining) == (recipe.cam, recipe.mining):
+        return recipe
+    return Recipe(name=f"{recipe.name.removesuffix('*')}*", cam=cam, mining=mining)
+
+
+def recipe_from_dict(values: dict[str, Any]) -> Recipe:
+    """The recipe that `Recipe.to_dict` wrote."""
+    cam, mining = dict(values["cam"]), dict(values["mining"])
+    cam["short_sides"] = tuple(cam["short_sides"])
+    mining["thresholds"] = tuple(mining["thresholds"])
+    return Recipe(name=values["name"], cam=CamConfig(**cam), mining=MiningConfig(**mining))

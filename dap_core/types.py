@@ -1,0 +1,221 @@
+"""The values that pass between stages: maps, boxes, class lists, labelled images.
+
+All of them are frozen. Boxes are float32 `xyxy` in absolute pixels of the upright image, 0-based and
+half-open (ADR 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dap_core.errors import ImageError, UnknownLabelError
+
+FloatArray: TypeAlias = NDArray[np.float32]
+Label: TypeAlias = str | int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageClass:
+    """One class a classifier can name: WordNet id (or any unique id) and English name."""
+
+    wnid: str
+    name: str
+
+
+@dataclass(frozen=True)
+class ClassList:
+    """The classes of a classifier in the order of its output.
+
+    Labels are looked up by wnid, then by name (case-insensitive), then by index, so that the order of
+    folders never decides what a label means.
+
+    >>> classes = ClassList.from_pairs([("n01440764", "tench"), ("n01443537", "goldfish")])
+    >>> classes.index_of("n01443537"), classes.index_of("Tench"), classes.index_of(1)
+    (1, 0, 1)
+    """
+
+    classes: tuple[ImageClass, ...]
+
+    @classmethod
+    def from_pairs(cls, pairs: Iterable[tuple[str, str]]) -> ClassList:
+        """The class list of (wnid, name) pairs in output order; raises ValueError on a repeated wnid."""
+        classes = tuple(ImageClass(wnid, name) for wnid, name in pairs)
+        if len({item.wnid for item in classes}) != len(classes):
+            raise ValueError("every class of a class list needs a wnid of its own; one occurs twice")
+        return cls(classes)
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def __getitem__(self, index: int) -> ImageClass:
+        return self.classes[index]
+
+    @cached_property
+    def _index_by_wnid(self) -> dict[str, int]:
+        return {item.wnid: index for index, item in enumerate(self.classes)}
+
+    @cached_property
+    def _indices_by_name(self) -> dict[str, list[int]]:
+        indices: dict[str, list[int]] = {}
+        for index, item in enumerate(self.classes):
+            indices.setdefault(item.name.casefold(), []).append(index)
+        return indices
+
+    def index_of(self, label: Label) -> int:
+        """The output index that `label` (wnid, name or index) stands for.
+
+        Raises UnknownLabelError when nothing matches (it names the nearest classes) or when a name
+        belongs to several classes (it names their wnids).
+        """
+        if isinstance(label, int | np.integer):
+            return self._check_index(int(label))
+        if label in self._index_by_wnid:
+            return self._index_by_wnid[label]
+        matches = self._indices_by_name.get(label.casefold(), [])
+        if len(matches) > 1:
+            wnids = ", ".join(self.classes[index].wnid for index in matches)
+            raise UnknownLabelError(f"label {label!r} names {len(matches)} classes; use one of the wnids {wnids}")
+        if matches:
+            return matches[0]
+        if label.isdecimal():
+            return self._check_index(int(label))
+        raise UnknownLabelError(
+            f"label {label!r} is no wnid, name or index of the {len(self)} classes{self._hint(label)}"
+        )
+
+    def _check_index(self, index: int) -> int:
+        if not 0 <= index < len(self):
+            raise UnknownLabelError(f"label {index} is outside the {len(self)} classes (0 to {len(self) - 1})")
+        return index
+
+    def _hint(self, label: str) -> str:
+        known = list(self._indices_by_name) + list(self._index_by_wnid)
+        nearest = get_close_matches(label.casefold(), known, n=3)
+        return f"; nearest: {', '.join(nearest)}" if nearest else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cam:
+    """The class activation map of one forward pass and one label, rounded to 16 bits for storage.
+
+    The map is stored as the network saw the padded canvas, already mirrored back. Row 0, column 0 is
+    cell (0, 0); its centre lies at `origin_xy` in pixels of the upright image (half-open continuous
+    coordinates), and neighbours are `pitch_xy` apart. Cells beyond `valid_hw` are centred on padding.
+    A map with NaN or infinity is kept as such: `lowest` and `highest` are NaN and every value is 0.
+    """
+
+    label: int
+    short_side: int
+    mirrored: bool
+    values: NDArray[np.uint16]  # [h, w]
+    lowest: float
+    highest: float
+    origin_xy: tuple[float, float]
+    pitch_xy: tuple[float, float]
+    valid_hw: tuple[int, int]
+
+    @classmethod
+    def from_map(
+        cls,
+        map_hw: FloatArray,
+        *,
+        label: int,
+        short_side: int,
+        mirrored: bool,
+        origin_xy: tuple[float, float],
+        pitch_xy: tuple[float, float],
+        valid_hw: tuple[int, int],
+    ) -> Cam:
+        """Rounds a float map [h, w] to 65,536 steps between its lowest and highest value."""
+        lowest, highest = float(map_hw.min()), float(map_hw.max())
+        values = np.zeros(map_hw.shape, np.uint16)
+        if not np.isfinite([lowest, highest]).all():
+            lowest = highest = float("nan")
+        elif highest > lowest:
+            values = np.rint((map_hw.astype(np.float64) - lowest) * (65535 / (highest - lowest))).astype(np.uint16)
+        return cls(label, short_side, mirrored, values, lowest, highest, origin_xy, pitch_xy, valid_hw)
+
+    def to_map(self) -> FloatArray:
+        """The float32 map [h, w] that the rounded values stand for."""
+        step = (self.highest - self.lowest) / 65535
+        return self.values.astype(np.float32) * np.float32(step) + np.float32(self.lowest)
+
+
+@dataclass(frozen=True, slots=True)
+class PseudoBoxes:
+    """Boxes mined from maps: `boxes` [N, 4] float32 xyxy, with label, score and threshold of each [N]."""
+
+    boxes: FloatArray
+    labels: NDArray[np.int32]
+    scores: FloatArray
+    thresholds: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @classmethod
+    def empty(cls) -> PseudoBoxes:
+        """No boxes."""
+        none = np.zeros(0, np.float32)
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.int32), none, none)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[PseudoBoxes]) -> PseudoBoxes:
+        """All boxes of `parts` in order; no boxes for no parts."""
+        if not parts:
+            return cls.empty()
+        return cls(
+            np.concatenate([part.boxes for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+            np.concatenate([part.scores for part in parts]),
+            np.concatenate([part.thresholds for part in parts]),
+        )
+
+    def take(self, indices: NDArray[np.intp]) -> PseudoBoxes:
+        """The boxes at `indices`, in that order."""
+        return PseudoBoxes(self.boxes[indices], self.labels[indices], self.scores[indices], self.thresholds[indices])
+
+
+@dataclass(frozen=True, slots=True)
+class MinedBoxes:
+    """What mining made of one image's maps: boxes, and for each label without any the reason."""
+
+    boxes: PseudoBoxes
+    no_box_reasons: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LabeledImage:
+    """One image turned into pseudo boxes.
+
+    `size_wh` is the upright size in pixels. `label_scores` and `top1_score` are softmax probabilities
+    of the classifier, its logits averaged over all passes.
+    """
+
+    size_wh: tuple[int, int]
+    exif_orientation: int
+    labels: tuple[int, ...]
+    label_scores: tuple[float, ...]
+    top1: int
+    top1_score: float
+    mined: MinedBoxes
+    cams: tuple[Cam, ...] = field(repr=False)
+
+    @property
+    def boxes(self) -> PseudoBoxes:
+        """The mined boxes of all labels."""
+        return self.mined.boxes
+
+
+@dataclass(frozen=True, slots=True)
+class FailedImage:
+    """One image that could not be labelled, and the error that says why."""
+
+    error: ImageError | UnknownLabelError
