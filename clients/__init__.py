@@ -1,0 +1,1 @@
+"""What people use: the `dap` command, and later the Python client and the web page."""

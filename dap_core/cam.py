@@ -18,30 +18,9 @@ from torch import Tensor
 
 from dap_core.classifiers import Classifier
 from dap_core.engines import Canvases, Engine
-from dap_core.feature_grids import FeatureGrid
 from dap_core.images import RgbPixels
+from dap_core.passes import CANVAS_MULTIPLE, CamConfig, CellPlacement, compute_resized_size, place_cells
 from dap_core.types import Cam
-
-CANVAS_MULTIPLE = 32
-"""Canvas sides are multiples of this (and of the network's stride), as in the authors' script."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CamConfig:
-    """The forward passes of one image. Raises ValueError on an empty, repeated or tiny short side."""
-
-    short_sides: tuple[int, ...] = (288, 576)
-    """Short side in pixels of each scale (section 4.1)."""
-    mirror: bool = True
-    """Whether each scale is also run left-right mirrored (section 4.1)."""
-
-    def __post_init__(self) -> None:
-        if not self.short_sides or len(set(self.short_sides)) < len(self.short_sides):
-            raise ValueError(f"scales must be one or more different short sides, got {list(self.short_sides)}")
-        if min(self.short_sides) < CANVAS_MULTIPLE or max(self.short_sides) > 4096:
-            raise ValueError(
-                f"scales must be short sides of {CANVAS_MULTIPLE} to 4096 px, got {list(self.short_sides)}"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +30,7 @@ class ForwardPass:
     short_side: int
     mirrored: bool
     features: Tensor
-    origin_xy: tuple[float, float]
-    pitch_xy: tuple[float, float]
-    valid_hw: tuple[int, int]
-
-
-def compute_resized_size(size_wh: tuple[int, int], short_side: int) -> tuple[int, int]:
-    """Width and height with the shorter side `short_side` and the aspect ratio kept, the longer one rounded."""
-    width, height = size_wh
-    scale = short_side / min(width, height)
-    return round(width * scale), round(height * scale)
+    cells: CellPlacement
 
 
 def run_passes(engine: Engine, pixels: RgbPixels, config: CamConfig) -> list[ForwardPass]:
@@ -74,14 +44,14 @@ def run_passes(engine: Engine, pixels: RgbPixels, config: CamConfig) -> list[For
         canvases = Canvases(canvas[None], ((resized_wh[1], resized_wh[0]),))
         features = engine.extract_features(canvases, mirror=config.mirror)
         for mirrored, one in zip((False, True), features, strict=False):
-            placed = _place_cells(grid, size_wh, resized_wh, canvas.shape[1], one.shape[-2:], mirrored)
-            passes.append(ForwardPass(short_side, mirrored, one.flip(-1) if mirrored else one, *placed))
+            placed = place_cells(grid, size_wh, resized_wh, canvas.shape[1], one.shape[-2:], mirrored)
+            passes.append(ForwardPass(short_side, mirrored, one.flip(-1) if mirrored else one, placed))
     return passes
 
 
 def compute_logits(classifier: Classifier, passes: Sequence[ForwardPass]) -> Tensor:
     """The classifier's logits [K], each pass pooled over the cells inside the image, then averaged."""
-    pooled = [one.features[:, : one.valid_hw[0], : one.valid_hw[1]].mean((1, 2)) for one in passes]
+    pooled = [one.features[:, : one.cells.valid_hw[0], : one.cells.valid_hw[1]].mean((1, 2)) for one in passes]
     mean = torch.stack(pooled).mean(0)
     return mean @ classifier.weight.to(mean.device).T + classifier.bias.to(mean.device)
 
@@ -100,9 +70,9 @@ def compute_cams(classifier: Classifier, passes: Sequence[ForwardPass], labels: 
             label=label,
             short_side=one.short_side,
             mirrored=one.mirrored,
-            origin_xy=one.origin_xy,
-            pitch_xy=one.pitch_xy,
-            valid_hw=one.valid_hw,
+            origin_xy=one.cells.origin_xy,
+            pitch_xy=one.cells.pitch_xy,
+            valid_hw=one.cells.valid_hw,
         )
         for (row, label), (one, maps) in product(enumerate(indices), zip(passes, by_pass, strict=True))
     )
@@ -123,31 +93,3 @@ def _make_canvas(pixels: RgbPixels, resized_wh: tuple[int, int], multiple: int) 
     canvas = np.zeros((height, width, 3), np.uint8)
     canvas[: resized_wh[1], : resized_wh[0]] = resized
     return canvas
-
-
-def _place_cells(
-    grid: FeatureGrid,
-    size_wh: tuple[int, int],
-    resized_wh: tuple[int, int],
-    canvas_width: int,
-    cells_hw: Sequence[int],
-    mirrored: bool,
-) -> tuple[tuple[float, float], tuple[float, float], tuple[int, int]]:
-    """Origin and pitch in pixels of the upright image, and the rows and columns centred inside it.
-
-    A canvas pixel i covers [i, i + 1), so a cell centred on it lies at i + 0.5. In a mirrored pass the last
-    cell of the flipped canvas becomes the first.
-    """
-    origin_x, origin_y = grid.origin_xy
-    if mirrored:
-        origin_x = canvas_width - 1 - (origin_x + grid.stride * (cells_hw[1] - 1))
-    zoom_xy = (size_wh[0] / resized_wh[0], size_wh[1] / resized_wh[1])
-    origin_xy = ((origin_x + 0.5) * zoom_xy[0], (origin_y + 0.5) * zoom_xy[1])
-    pitch_xy = (grid.stride * zoom_xy[0], grid.stride * zoom_xy[1])
-    columns = _count_inside((origin_x + 0.5), grid.stride, resized_wh[0], cells_hw[1])
-    rows = _count_inside((origin_y + 0.5), grid.stride, resized_wh[1], cells_hw[0])
-    return origin_xy, pitch_xy, (rows, columns)
-
-
-def _count_inside(origin: float, stride: int, extent: int, num_cells: int) -> int:
-    return min(num_cells, max(1, int(np.ceil((extent - origin) / stride))))

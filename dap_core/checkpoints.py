@@ -44,9 +44,12 @@ def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
 
 
 def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Copies `tensors` into `network`; raises ClassifierError naming what is missing, unknown or misshapen."""
+    """Copies `tensors` into `network`; raises ClassifierError naming what is missing, unknown or misshapen.
+
+    The batch counters of BatchNorm may be missing, as in files older than PyTorch 0.4.1.
+    """
     wanted = network.state_dict()
-    missing = sorted(wanted.keys() - tensors.keys())
+    missing = sorted(name for name in wanted.keys() - tensors.keys() if not name.endswith("num_batches_tracked"))
     unknown = sorted(tensors.keys() - wanted.keys())
     misshapen = [
         f"{name} is {list(tensors[name].shape)}, expected {list(wanted[name].shape)}"

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from dap_core.backbones import split_timm_network, split_torchvision_network
 from dap_core.checkpoints import hash_tensors, load_weights, read_state_dict, rename_in_order
 from dap_core.errors import ClassifierError
-from dap_core.feature_grids import FeatureGrid, measure_feature_grid
-from dap_core.types import ClassList
+from dap_core.feature_grids import measure_feature_grid
+from dap_core.types import ClassList, FeatureGrid
 
 DEFAULT_CLASSIFIER = "lite0"
 RANDOM_WEIGHTS = "random"
@@ -157,11 +157,10 @@ def _load_published(name: str, weights: str | Path | None) -> tuple[nn.Module, R
     library, architecture = _resolve(name)
     try:
         if library == "timm":
-            return _create_timm(architecture, pretrained=True)
+            return _create_timm(architecture if weights is None else f"{architecture}.{weights}", pretrained=True)
         entries = torchvision.models.get_model_weights(architecture)
         entry = entries["DEFAULT" if weights is None else str(weights)]
-        network, _, _ = _create(name, num_classes=None)
-        load_weights(network, entry.get_state_dict(progress=False, check_hash=True), str(entry))
+        network = torchvision.models.get_model(architecture, weights=entry, progress=False)
     except KeyError:
         known = ", ".join(entry.name for entry in entries)
         raise ClassifierError(f"{name} has no weights {weights!r}; known: {known}, a local file, or random") from None

@@ -8,6 +8,8 @@
     │   ├── SourceError          a folder, CSV or file list cannot be read
     │   └── DestinationError     the place to write to is taken or unsuitable
     ├── StoreError               retry: the object store did not deliver
+    │   ├── ObjectMissingError   there is no such object
+    │   └── ObjectChangedError   the object is no longer the one that was listed
     └── LabelSetError            stop: stored data is missing or not what its manifest says
 
 Wrong calls from Python raise `ValueError`. A message says what was expected, what came, for which
@@ -46,8 +48,6 @@ class ImageError(InputError):
             "image-too-small",
             "aspect-ratio-too-large",
             "unreadable-file",
-            "source-changed",
-            "duplicate-key",
             "no-label",
         }
     )
@@ -86,6 +86,18 @@ class StoreError(DapError):
     """The object store did not deliver or accept an object."""
 
     error_type = "store-failure"
+
+
+class ObjectMissingError(StoreError):
+    """The store has no object of that key."""
+
+    error_type = "source-missing"
+
+
+class ObjectChangedError(StoreError):
+    """The object was overwritten after it was listed."""
+
+    error_type = "source-changed"
 
 
 class LabelSetError(DapError):

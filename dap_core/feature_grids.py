@@ -9,28 +9,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from dap_core.errors import ClassifierError
+from dap_core.types import FeatureGrid
 
 _PROBE_LONG_SIDE = 1024
 _PROBE_SHORT_SIDE = 96
 _KEPT = (nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Upsample)
 _NORMALISATIONS = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)  # timm's subclasses carry an activation inside
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureGrid:
-    """Centres of feature cells in input pixels: cell i is centred on pixel index `origin + stride * i`.
-
-    `origin_xy` is that of the first column and row; `stride` is the same in both directions.
-    """
-
-    origin_xy: tuple[float, float]
-    stride: int
 
 
 def measure_feature_grid(backbone: nn.Module) -> FeatureGrid:

@@ -21,6 +21,8 @@ RgbPixels = NDArray[np.uint8]  # [H, W, 3]
 
 SUPPORTED_FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 _EXIF_ORIENTATION = 0x0112
+_FIRST_BYTES = (b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
+_LAST_BYTES = (b"\xff\xd9", b"IEND\xae\x42\x60\x82", b"\x00;")
 _OTHER_FORMATS = (
     (b"II*\x00", "TIFF"),
     (b"MM\x00*", "TIFF"),
@@ -129,6 +131,8 @@ def _open_header(data: bytes) -> Image.Image:
     except UnidentifiedImageError:
         raise _unidentified(data) from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
+        if data.startswith(b"RIFF") and len(data) < 8 + int.from_bytes(data[4:8], "little"):
+            raise ImageError("truncated-image", f"the WebP ends early, after {len(data):,} bytes") from error
         raise _decoding_error("the image header is broken", error) from error
 
 
@@ -145,7 +149,10 @@ def _unidentified(data: bytes) -> ImageError:
         known = _ISO_BRANDS.get(data[8:12], "an ISO media file")
     if known:
         return ImageError("unsupported-image-format", f"the file is {known}; supported are {supported}")
-    if data[:2] == b"\xff\xd8" or data[:8] == b"\x89PNG\r\n\x1a\n" or data[:4] == b"RIFF":
+    is_webp = data.startswith(b"RIFF") and b"WEBP".startswith(data[8:12])
+    if data.startswith(_FIRST_BYTES) or is_webp:
+        if data.endswith(_LAST_BYTES):
+            return ImageError("undecodable-image", "the image header is damaged")
         return ImageError("truncated-image", f"the file ends inside the image header, after {len(data)} bytes")
     return ImageError("not-an-image", f"the file starts with {head[:12]!r}; supported are {supported}")
 

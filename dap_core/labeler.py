@@ -132,5 +132,5 @@ class PseudoLabeler:
 def _read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError as error:
-        raise ImageError("unreadable-file", f"{path} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise ImageError("unreadable-file", f"{str(path)!r} cannot be read: {error}") from error

@@ -47,14 +47,17 @@ class MiningConfig:
             raise ValueError(f"the NMS IoU must lie in [0, 1], got {self.nms_iou}")
         if not 0 <= self.min_area_ratio <= 1 or self.grid_short_side < 8:
             raise ValueError("min_area_ratio must lie in [0, 1] and grid_short_side be at least 8")
+        if self.connectivity not in (4, 8) or self.nms_order not in ("area", "score"):
+            raise ValueError("connectivity must be 4 or 8 and nms_order 'area' or 'score'")
 
 
 def mine_boxes(cams: Sequence[Cam], size_wh: tuple[int, int], config: MiningConfig) -> MinedBoxes:
     """The pseudo boxes of one image from the maps of all its labels and passes.
 
     Each label is mined on its own: NMS and the half-area rule never compare labels. Boxes are clipped to
-    the image and ordered by label as in `cams`, then by falling score. A label whose maps are flat or hold
-    NaN gets no box and a reason (`flat-map`, `not-finite`); no maps give no boxes.
+    the image and ordered by label as in `cams`, then best first in the recipe's order. A label whose maps
+    are flat or hold NaN gets no box and a reason (`flat-map`, `not-finite`), as does one whose components
+    all lack extent (`no-extent`); no maps give no boxes.
     """
     parts: list[PseudoBoxes] = []
     reasons: list[tuple[int, str]] = []
@@ -152,6 +155,8 @@ def _fit_rectangle(
     weights: FloatArray, offset_xy: tuple[int, int], area: int
 ) -> tuple[float, float, float, float, float]:
     """The rectangle with the mean and variance of `weights` (M on one component), cell i covering [i, i + 1)."""
+    if weights.shape[1] == 2:  # a matrix of two columns would count as a list of points
+        weights = cv2.copyMakeBorder(weights, 0, 0, 0, 1, cv2.BORDER_CONSTANT)
     moments = cv2.moments(weights)
     mass = moments["m00"]
     return (

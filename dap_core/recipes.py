@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from dap_core.cam import CamConfig
 from dap_core.errors import InputError
 from dap_core.mining import MiningConfig
+from dap_core.passes import CamConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,6 +102,17 @@ class ClassList:
 
 
 @dataclass(frozen=True, slots=True)
+class FeatureGrid:
+    """Centres of feature cells in input pixels: cell i is centred on pixel index `origin + stride * i`.
+
+    `origin_xy` is that of the first column and row; `stride` is the same in both directions.
+    """
+
+    origin_xy: tuple[float, float]
+    stride: int
+
+
+@dataclass(frozen=True, slots=True)
 class Cam:
     """The class activation map of one forward pass and one label, rounded to 16 bits for storage.
 

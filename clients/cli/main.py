@@ -1,0 +1,33 @@
+"""The `dap` command and its subcommands."""
+
+from __future__ import annotations
+
+import typer
+
+from clients.cli import export, mine, recut, show, stats, verify
+
+app = typer.Typer(
+    name="dap",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Mine pseudo boxes from images with image-level labels, and look at what came of it.\n\n"
+    "[bold]dap mine[/bold] makes a label set; the other commands read it. "
+    "Exit codes: 0 done, 2 wrong use, 3 some images failed, 4 failed.",
+)
+app.command("mine")(mine.mine)
+app.command("recut")(recut.recut)
+app.command("stats")(stats.stats)
+app.command("show")(show.show)
+app.command("export")(export.export)
+app.command("verify")(verify.verify)
+
+
+def main() -> None:
+    """Runs the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""ImageNet-style folders: one folder per class, named by wnid or class name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dap_core.datasets.source import Source, is_image_name
+from dap_core.errors import SourceError
+from dap_core.label_sets import PlanRow
+from dap_core.stores import LocalStore
+
+
+def read_image_folder(root: Path, labels: Sequence[str] = ()) -> Source:
+    """All images below `root`, each labelled by the first folder of its key, or all by `labels` when given.
+
+    An image directly in `root` has no label and will fail as `no-label`. Raises SourceError when `root` is
+    no folder or holds no image.
+    """
+    if not root.is_dir():
+        raise SourceError(f"{root} is no folder")
+    store = LocalStore(root)
+    rows: list[PlanRow] = []
+    num_skipped = 0
+    for info in store.list_objects():
+        if not is_image_name(info.key):
+            num_skipped += 1
+            continue
+        folder, slash, _ = info.key.partition("/")
+        own_labels = (folder,) if slash else ()
+        rows.append(PlanRow(info.key, info.etag, info.size, tuple(labels) or own_labels))
+    if not rows:
+        raise SourceError(f"{root} holds no image ({num_skipped} other files); expected {root}/<class>/<image>.jpg")
+    return Source(store, tuple(rows), num_skipped)

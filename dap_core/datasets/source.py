@@ -1,0 +1,28 @@
+"""Images with image-level labels, wherever they are listed: what a label set is planned from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dap_core.label_sets import PlanRow
+from dap_core.stores import Store
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Rows to label and the store their keys are relative to.
+
+    `num_skipped` counts files that are not images by their name.
+    """
+
+    store: Store
+    rows: tuple[PlanRow, ...]
+    num_skipped: int = 0
+
+
+def is_image_name(key: str) -> bool:
+    """Whether a key ends like an image; BMP and TIFF count, so that they fail with a reason and are not lost."""
+    _, dot, suffix = key.rpartition(".")
+    return bool(dot) and f".{suffix.lower()}" in IMAGE_SUFFIXES

@@ -1,0 +1,133 @@
+"""The frozen input of a label set: which image with which labels belongs to which shard."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dap_core.errors import LabelSetError
+from dap_core.label_sets.settings import LabelingSettings
+
+MAX_SHARD_ROWS = 1_000
+MAX_SHARD_BYTES = 128 * 1024 * 1024
+_SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("etag", pa.string()),
+        ("bytes", pa.int64()),
+        ("labels", pa.list_(pa.string())),
+        ("shard", pa.int32()),
+    ]
+)
+_SETTINGS = b"dap.settings"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """One image to label: key under the source root, etag and size when listed, labels as the source names them."""
+
+    key: str
+    etag: str
+    size: int
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One frozen segment of the input: rows by shard number, and the settings they are labelled with."""
+
+    shards: dict[int, tuple[PlanRow, ...]]
+    settings: LabelingSettings
+    sha256: str = field(compare=False)
+
+    @property
+    def num_rows(self) -> int:
+        """Images in all shards."""
+        return sum(map(len, self.shards.values()))
+
+    def compute_shard_key(self, shard: int) -> str:
+        """The sha256 of all that decides the content of a shard: settings and its rows, in order."""
+        rows = [(row.key, row.etag, row.size, row.labels) for row in self.shards[shard]]
+        return hashlib.sha256(json.dumps([self.settings.to_dict(), rows]).encode()).hexdigest()
+
+
+def assign_shards(rows: Iterable[PlanRow]) -> dict[int, tuple[PlanRow, ...]]:
+    """Rows by shard number, assigned by the rank of sha256(key).
+
+    A shard holds at most 1,000 rows and 128 MB, so it is a random sample of the classes. Rows of equal key
+    keep their order and stay together.
+    """
+    ranked = sorted(rows, key=lambda row: hashlib.sha256(row.key.encode()).digest())
+    shards: list[list[PlanRow]] = []
+    size = 0
+    for _, group in groupby(ranked, key=lambda row: row.key):
+        together = list(group)
+        added = sum(row.size for row in together)
+        if not shards or len(shards[-1]) + len(together) > MAX_SHARD_ROWS or size + added > MAX_SHARD_BYTES:
+            shards.append([])
+            size = 0
+        shards[-1] += together
+        size += added
+    return {number: tuple(shard) for number, shard in enumerate(shards)}
+
+
+def freeze_plan(shards: dict[int, tuple[PlanRow, ...]], settings: LabelingSettings) -> tuple[Plan, bytes]:
+    """The plan of these shards, and its object."""
+    data = _encode(shards, settings)
+    return Plan(shards, settings, hashlib.sha256(data).hexdigest()), data
+
+
+def read_plan(data: bytes) -> Plan:
+    """The plan that an object of `plans/` holds; raises LabelSetError when it is damaged."""
+    try:
+        table = pq.read_table(io.BytesIO(data))
+        settings = LabelingSettings.from_dict(json.loads(table.schema.metadata[_SETTINGS]))
+        shards: dict[int, list[PlanRow]] = {}
+        for item in table.to_pylist():
+            row = PlanRow(item["key"], item["etag"], item["bytes"], tuple(item["labels"]))
+            shards.setdefault(item["shard"], []).append(row)
+    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise LabelSetError(f"the plan of the label set is damaged: {error}") from error
+    return Plan({shard: tuple(rows) for shard, rows in shards.items()}, settings, hashlib.sha256(data).hexdigest())
+
+
+def describe_differences(wanted: Plan, found: Plan) -> list[str]:
+    """What differs between two plans, in words; empty when they ask for the same."""
+    differences = wanted.settings.describe_differences(found.settings)
+    ours = {row.key: row for rows in wanted.shards.values() for row in rows}
+    theirs = {row.key: row for rows in found.shards.values() for row in rows}
+    changed = [key for key in ours.keys() & theirs.keys() if ours[key] != theirs[key]]
+    for what, keys in (
+        ("new", ours.keys() - theirs.keys()),
+        ("gone", theirs.keys() - ours.keys()),
+        ("changed", changed),
+    ):
+        if keys:
+            differences.append(f"{len(keys)} images are {what} (such as {min(keys)})")
+    if not differences and wanted.shards != found.shards:
+        differences.append("the images are listed in another way")
+    return differences
+
+
+def _encode(shards: dict[int, tuple[PlanRow, ...]], settings: LabelingSettings) -> bytes:
+    rows = [(row, shard) for shard, members in shards.items() for row in members]
+    table = pa.table(
+        {
+            "key": [row.key for row, _ in rows],
+            "etag": [row.etag for row, _ in rows],
+            "bytes": [row.size for row, _ in rows],
+            "labels": [row.labels for row, _ in rows],
+            "shard": [shard for _, shard in rows],
+        },
+        schema=_SCHEMA.with_metadata({_SETTINGS: json.dumps(settings.to_dict())}),
+    )
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()

@@ -1,0 +1,84 @@
+"""Opening a label set and reading its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from dap_core.errors import LabelSetError
+from dap_core.label_sets.manifest import Manifest, read_manifest
+from dap_core.label_sets.schema import SHARD_SCHEMA, Failure, LabelSetRow, batch_to_rows
+from dap_core.label_sets.shards import ROWS_PER_GROUP, ShardEntry, open_shard, read_failures
+from dap_core.stores import LocalStore, Store
+from dap_core.types import ClassList
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """A label set as its manifest describes it; shards are read when asked for, one at a time."""
+
+    store: Store
+    manifest: Manifest
+    sha256: str
+    """sha256 of the manifest: the identity of this state of the set."""
+
+    @property
+    def classes(self) -> ClassList:
+        """What the label indices stand for."""
+        return self.manifest.settings.classes
+
+    @property
+    def shards(self) -> list[ShardEntry]:
+        """All committed shards, in order of their numbers."""
+        return [entry for segment in self.manifest.segments for entry in segment.shards]
+
+    def read_batches(self, entry: ShardEntry, *, images: bool = True, cams: bool = True) -> Iterator[pa.RecordBatch]:
+        """The rows of one shard as Arrow batches of at most a row group, with or without the heavy columns."""
+        left_out = {name for name, wanted in (("image", images), ("cams", cams)) if not wanted}
+        columns = [name for name in SHARD_SCHEMA.names if name not in left_out]
+        file = open_shard(self.store.get(entry.data), entry.data)
+        try:
+            yield from file.iter_batches(batch_size=ROWS_PER_GROUP, columns=columns)
+        except pa.ArrowException as error:
+            raise LabelSetError(f"{entry.data} is damaged: {error}") from error
+
+    def rows(self, *, images: bool = False, cams: bool = True) -> Iterator[LabelSetRow]:
+        """All labelled images, in stored order."""
+        for entry in self.shards:
+            for batch in self.read_batches(entry, images=images, cams=cams):
+                yield from batch_to_rows(batch)
+
+    def failures(self) -> Iterator[Failure]:
+        """All images of the plan that have no row, with the reason."""
+        for entry in self.shards:
+            if entry.footer.failures:
+                yield from read_failures(self.store, entry.footer.failures)
+
+    def read_image(self, row: LabelSetRow) -> bytes:
+        """The encoded image of a row: from the row, or from where the set refers to.
+
+        Raises StoreError when it is gone or was changed since it was labelled.
+        """
+        if row.image is not None:
+            return row.image
+        return LocalStore(self.manifest.settings.source).get(row.key, etag=row.etag)
+
+
+def open_label_set(root: str | Path | Store, *, allow_partial: bool = False) -> LabelSet:
+    """The label set at a local path or in a store.
+
+    Raises LabelSetError when there is none, when it is damaged, or when it is partial and that was not
+    asked for.
+    """
+    store = LocalStore(root) if isinstance(root, str | Path) else root
+    manifest, sha256 = read_manifest(store)
+    if manifest.state == "partial" and not allow_partial:
+        counts = manifest.counts
+        raise LabelSetError(
+            f"{store.uri} is partial: {counts.num_incomplete} of {counts.num_planned} images are still to be labelled; "
+            "run the same dap mine again to finish it, or allow partial sets"
+        )
+    return LabelSet(store, manifest, sha256)

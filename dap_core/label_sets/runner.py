@@ -1,0 +1,96 @@
+"""From a plan to a label set: resume what is committed, make the other shards, write the manifest.
+
+Right without locks or conditional writes (DESIGN.md, commit protocol): killed at any point, or run twice at
+once, the worst outcome is an object that no manifest names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dap_core.errors import DestinationError
+from dap_core.label_sets.manifest import Manifest, Segment, write_manifest
+from dap_core.label_sets.plan import Plan, PlanRow, describe_differences, read_plan
+from dap_core.label_sets.shards import ShardEntry, ShardFooter, list_committed
+from dap_core.stores import Store
+
+MakeShard = Callable[[tuple[PlanRow, ...], ShardFooter], ShardEntry]
+"""Labels the rows of one shard and commits it under the number and key of the given footer."""
+
+
+def start_label_set(store: Store, plan: Plan, data: bytes) -> Plan:
+    """Puts the plan of a label set, or finds the one of an earlier run that asked for the same.
+
+    Raises DestinationError when the store holds something else: other files, or a label set of another
+    input or other settings (the message names what differs).
+    """
+    if not plan.num_rows:
+        raise DestinationError("there is nothing to label")
+    found = _oldest_plan(store)
+    if found is None:
+        _check_empty(store)
+        store.put(f"plans/{plan.sha256}.parquet", data)
+        found = _oldest_plan(store)
+    if found is None or found.sha256 == plan.sha256:
+        return plan
+    differences = describe_differences(plan, found)
+    if differences:
+        raise DestinationError(
+            f"{store.uri} already holds a label set of something else: {'; '.join(differences)}. "
+            "Give another destination, or ask for the same to resume it"
+        )
+    return found
+
+
+def find_committed(store: Store, plan: Plan) -> dict[int, ShardEntry]:
+    """The winner of each shard that is already committed: the oldest object with the shard's key."""
+    winners: dict[int, ShardEntry] = {}
+    keys = {shard: plan.compute_shard_key(shard) for shard in plan.shards}
+    for entry in list_committed(store):
+        shard = entry.footer.shard
+        if shard in keys and entry.footer.shard_key == keys[shard]:
+            winners.setdefault(shard, entry)
+    return winners
+
+
+def run_plan(
+    store: Store, plan: Plan, make_shard: MakeShard, *, on_resumed: Callable[[ShardEntry], None] = lambda _entry: None
+) -> Manifest:
+    """Makes every shard of the plan that is not committed yet and writes the manifest.
+
+    `on_resumed` hears of each shard found. Interrupted (KeyboardInterrupt) or stopped by an error, a partial
+    manifest of what is committed is written before the exception goes on.
+    """
+    committed = find_committed(store, plan)
+    for shard in sorted(committed):
+        on_resumed(committed[shard])
+    try:
+        for shard in sorted(plan.shards.keys() - committed.keys()):
+            footer = ShardFooter(shard, plan.compute_shard_key(shard), None, 0, 0, 0)
+            make_shard(plan.shards[shard], footer)
+    finally:
+        manifest = _make_manifest(store, plan)
+        write_manifest(store, manifest)
+    return manifest
+
+
+def is_label_set(store: Store) -> bool:
+    """Whether the store holds a label set or the beginning of one."""
+    return any(True for _ in store.list_objects("plans/"))
+
+
+def _make_manifest(store: Store, plan: Plan) -> Manifest:
+    winners = find_committed(store, plan)
+    segment = Segment(plan.sha256, plan.num_rows, tuple(winners[shard] for shard in sorted(winners)))
+    return Manifest(plan.settings, (segment,))
+
+
+def _oldest_plan(store: Store) -> Plan | None:
+    plans = sorted(store.list_objects("plans/"), key=lambda info: (info.modified, info.key))
+    return read_plan(store.get(plans[0].key)) if plans else None
+
+
+def _check_empty(store: Store) -> None:
+    found = next(iter(store.list_objects()), None)
+    if found is not None:
+        raise DestinationError(f"{store.uri} is not empty and no label set: it holds {found.key}; give another one")
