@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from dap_core.errors import ClassifierError
 
 _WRAPPERS = ("state_dict", "model", "model_state_dict")
+# what torch.load raises on a file that is cut off or has changed bytes
+_DAMAGED = (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AssertionError, struct.error)
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -27,10 +30,12 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ClassifierError(f"weights file {path} does not exist")
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    if path.suffix in (".pth", ".pt", ".bin"):
-        return _read_torch_file(path)
-    raise ClassifierError(f"weights file {path} must end in .safetensors, .pth, .pt or .bin")
+        tensors = _read_safetensors(path)
+    elif path.suffix in (".pth", ".pt", ".bin"):
+        tensors = _read_torch_file(path)
+    else:
+        raise ClassifierError(f"weights file {path} must end in .safetensors, .pth, .pt or .bin")
+    return {name.removeprefix("module."): value for name, value in tensors.items()}
 
 
 def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
@@ -93,11 +98,11 @@ def _read_torch_file(path: Path) -> dict[str, Tensor]:
             f"weights file {path} is refused: it holds more than tensors, and unpickling it could run code; "
             "save a plain state_dict or use .safetensors"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except _DAMAGED as error:
         raise ClassifierError(f"weights file {path} cannot be read: {error}") from error
     for wrapper in _WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise ClassifierError(f"weights file {path} holds no dictionary of tensors")
-    return {str(name).removeprefix("module."): value for name, value in content.items()}
+    return {str(name): value for name, value in content.items()}

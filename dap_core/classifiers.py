@@ -91,16 +91,18 @@ def imagenet_classes() -> ClassList:
 def read_classes(path: Path) -> ClassList:
     """The class list of a CSV file with the columns `index,wnid,name`; the index decides the order.
 
-    Raises ClassifierError unless the indices are 0 to K - 1, each once, and the wnids are unique.
+    Raises ClassifierError unless the indices are 0 to K - 1, each once, the wnids are unique and no field is empty.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
-            rows = sorted((int(row["index"]), row["wnid"], row["name"]) for row in csv.DictReader(lines))
+            rows = sorted((int(row["index"]), row["wnid"], row["name"]) for row in csv.DictReader(lines, restval=""))
         classes = ClassList.from_pairs((wnid, name) for _, wnid, name in rows)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ClassifierError(f"class list {path} must be a CSV with columns index,wnid,name: {error}") from error
     if not rows or [row[0] for row in rows] != list(range(len(rows))):
         raise ClassifierError(f"class list {path} must have the indices 0 to K - 1, each once")
+    if not all(wnid and name for _, wnid, name in rows):
+        raise ClassifierError(f"class list {path} must give every class a wnid and a name")
     return classes
 
 
@@ -119,7 +121,7 @@ def _finish(name: str, network: nn.Module, mean: Rgb, std: Rgb, classes: ClassLi
     bias = linear.bias.detach() if linear.bias is not None else torch.zeros(num_classes)
     return Classifier(
         name=name,
-        backbone=backbone,
+        backbone=backbone.eval(),
         weight=linear.weight.detach(),
         bias=bias,
         mean=mean,

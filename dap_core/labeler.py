@@ -96,7 +96,7 @@ class PseudoLabeler:
 
     def _resolve(self, labels: Labels) -> tuple[int, ...] | None:
         """Indices of the labels; None stands for the classifier's own choice."""
-        several: Sequence[Any] = [labels] if isinstance(labels, str | int | np.integer) else labels
+        several: Sequence[Any] = labels if isinstance(labels, Sequence) and not isinstance(labels, str) else [labels]
         if tuple(several) == (AUTO,):
             return None
         if not several:

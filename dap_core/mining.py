@@ -34,6 +34,8 @@ class MiningConfig:
     """Components below this share of the largest one's area are dropped (section 3.1)."""
     grid_short_side: int = 96
     """Samples along the image's shorter side at which the passes are read, averaged and cut."""
+    weight_bias: float = 0.0
+    """Added to M inside a component for eqs. 3-6; the text adds nothing, the authors' script 0.22."""
     connectivity: Literal[4, 8] = 8
     """Neighbours of a cell in a component; the text does not say."""
     nms_order: Literal["area", "score"] = "area"
@@ -45,6 +47,8 @@ class MiningConfig:
             raise ValueError(f"thresholds must be one or more numbers in [0, 1), got {list(self.thresholds)}")
         if not 0 <= self.nms_iou <= 1:
             raise ValueError(f"the NMS IoU must lie in [0, 1], got {self.nms_iou}")
+        if self.weight_bias < 0:
+            raise ValueError(f"weight_bias must not be negative, got {self.weight_bias}")
         if not 0 <= self.min_area_ratio <= 1 or self.grid_short_side < 8:
             raise ValueError("min_area_ratio must lie in [0, 1] and grid_short_side be at least 8")
         if self.connectivity not in (4, 8) or self.nms_order not in ("area", "score"):
@@ -146,25 +150,26 @@ def _fit_components(
     for index in np.flatnonzero(areas >= config.min_area_ratio * areas.max()) + 1:
         x, y, width, height, area = stats[index].tolist()
         inside = (slice(y, y + height), slice(x, x + width))
-        weights = values[inside] if count == 2 else values[inside] * (labelled[inside] == index)
-        fitted.append(_fit_rectangle(weights, (offset_xy[0] + x, offset_xy[1] + y), area))
+        members = values[inside] if count == 2 else values[inside] * (labelled[inside] == index)
+        weights = members + np.float32(config.weight_bias) * (members > 0) if config.weight_bias else members
+        centre_x, centre_y, box_width, box_height, mass = _fit_rectangle(weights)
+        score = mass / area - config.weight_bias
+        fitted.append((offset_xy[0] + x + centre_x, offset_xy[1] + y + centre_y, box_width, box_height, score))
     return fitted
 
 
-def _fit_rectangle(
-    weights: FloatArray, offset_xy: tuple[int, int], area: int
-) -> tuple[float, float, float, float, float]:
-    """The rectangle with the mean and variance of `weights` (M on one component), cell i covering [i, i + 1)."""
+def _fit_rectangle(weights: FloatArray) -> tuple[float, float, float, float, float]:
+    """Centre, width, height of the rectangle with the mean and variance of `weights`, cell i at [i, i + 1); their sum."""
     if weights.shape[1] == 2:  # a matrix of two columns would count as a list of points
         weights = cv2.copyMakeBorder(weights, 0, 0, 0, 1, cv2.BORDER_CONSTANT)
     moments = cv2.moments(weights)
     mass = moments["m00"]
     return (
-        offset_xy[0] + 0.5 + moments["m10"] / mass,  # eq. 3
-        offset_xy[1] + 0.5 + moments["m01"] / mass,  # eq. 4
+        0.5 + moments["m10"] / mass,  # eq. 3
+        0.5 + moments["m01"] / mass,  # eq. 4
         math.sqrt(12 * max(moments["mu20"], 0.0) / mass),  # eq. 5
         math.sqrt(12 * max(moments["mu02"], 0.0) / mass),  # eq. 6
-        mass / area,
+        mass,
     )
 
 

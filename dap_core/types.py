@@ -6,11 +6,11 @@ half-open (ADR 1).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,8 +74,10 @@ class ClassList:
         Raises UnknownLabelError when nothing matches (it names the nearest classes) or when a name
         belongs to several classes (it names their wnids).
         """
-        if isinstance(label, int | np.integer):
+        if isinstance(label, int | np.integer) and not isinstance(label, bool):
             return self._check_index(int(label))
+        if not isinstance(label, str):
+            raise UnknownLabelError(f"a label is a wnid, name or index, got {label!r} ({type(label).__name__})")
         if label in self._index_by_wnid:
             return self._index_by_wnid[label]
         matches = self._indices_by_name.get(label.casefold(), [])
@@ -159,6 +161,15 @@ class Cam:
         return self.values.astype(np.float32) * np.float32(step) + np.float32(self.lowest)
 
 
+class PseudoBox(NamedTuple):
+    """One box: corners float32 [4] xyxy, label index, score, and the threshold it was cut at."""
+
+    xyxy: FloatArray
+    label: int
+    score: float
+    threshold: float
+
+
 @dataclass(frozen=True, slots=True)
 class PseudoBoxes:
     """Boxes mined from maps: `boxes` [N, 4] float32 xyxy, with label, score and threshold of each [N]."""
@@ -170,6 +181,10 @@ class PseudoBoxes:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def __iter__(self) -> Iterator[PseudoBox]:
+        columns = (self.labels.tolist(), self.scores.tolist(), self.thresholds.tolist())
+        return map(PseudoBox, self.boxes, *columns)
 
     @classmethod
     def empty(cls) -> PseudoBoxes:

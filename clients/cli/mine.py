@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -26,8 +28,9 @@ from clients.cli.console import (
 if TYPE_CHECKING:
     from dap_core.label_sets import Failure, LabelSetRow, Manifest
     from dap_core.label_sets.plan import Plan
+    from dap_core.label_sets.shards import ShardEntry
     from dap_core.labeler import PseudoLabeler
-    from dap_core.stores import LocalStore
+    from dap_core.stores import Store
 
 _LEAST_AGREEMENT = 0.2
 _LEAST_IMAGES = 20
@@ -110,7 +113,6 @@ def mine(
     from dap_core.datasets import open_source
     from dap_core.label_sets.labeling import make_settings
     from dap_core.label_sets.plan import assign_shards, freeze_plan
-    from dap_core.label_sets.runner import start_label_set
     from dap_core.labeler import PseudoLabeler
     from dap_core.recipes import customise_recipe, get_recipe
     from dap_core.stores import LocalStore
@@ -126,10 +128,13 @@ def mine(
         loaded = load_classifier(classifier, weights=weights, classes=read_classes(classes) if classes else None)
         labeler = PseudoLabeler(loaded, recipe=chosen, device=device)
     settings = make_settings(labeler, found.store, embed_images=images is ImageStorage.EMBED, store_cams=cams)
-    destination = LocalStore(out)
-    plan = start_label_set(destination, *freeze_plan(assign_shards(found.rows), settings))
+    frozen = freeze_plan(assign_shards(found.rows), settings)
     started = time.perf_counter()
-    manifest, tally = _run(labeler, plan, found.store, destination)
+    try:
+        manifest, tally = _run(labeler, frozen, found.store, LocalStore(out))
+    except KeyboardInterrupt:
+        stderr.print(f"interrupted; to go on: {shlex.join(['dap', *sys.argv[1:]])}", markup=False, soft_wrap=True)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
     result = _summarise(manifest, tally, time.perf_counter() - started, out, found.num_skipped)
     if as_json:
         print_json(result)
@@ -139,29 +144,24 @@ def mine(
     raise typer.Exit(_exit_code(manifest))
 
 
-def _run(labeler: PseudoLabeler, plan: Plan, source: object, destination: LocalStore) -> tuple[Manifest, Tally]:
+def _run(
+    labeler: PseudoLabeler, frozen: tuple[Plan, bytes], source: Store, destination: Store
+) -> tuple[Manifest, Tally]:
     from dap_core.label_sets.labeling import ShardLabeler
-    from dap_core.label_sets.runner import run_plan
+    from dap_core.label_sets.runner import run_plan, start_label_set
 
+    plan = start_label_set(destination, *frozen)
     tally = Tally()
     with image_progress("mining", plan.num_rows) as advance:
 
         def on_image(item: LabelSetRow | Failure) -> None:
             advance(1, int(tally.add(item)))
 
-        make_shard = ShardLabeler(labeler, source, destination, plan.settings, on_image)  # type: ignore[arg-type]
-        try:
-            manifest = run_plan(
-                destination,
-                plan,
-                make_shard,
-                on_resumed=lambda entry: advance(
-                    entry.footer.num_ok + entry.footer.num_failed, entry.footer.num_failed
-                ),
-            )
-        except KeyboardInterrupt:
-            stderr.print(f"interrupted; what is done stays in {destination.uri}. Run the same command to go on.")
-            raise typer.Exit(ExitCode.INTERRUPTED) from None
+        def on_resumed(entry: ShardEntry) -> None:
+            advance(entry.footer.num_ok + entry.footer.num_failed, entry.footer.num_failed)
+
+        make_shard = ShardLabeler(labeler, source, destination, plan.settings, on_image)
+        manifest = run_plan(destination, plan, make_shard, on_resumed=on_resumed)
     return manifest, tally
 
 

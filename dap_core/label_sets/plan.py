@@ -58,11 +58,13 @@ class Plan:
         return hashlib.sha256(json.dumps([self.settings.to_dict(), rows]).encode()).hexdigest()
 
 
-def assign_shards(rows: Iterable[PlanRow]) -> dict[int, tuple[PlanRow, ...]]:
+def assign_shards(
+    rows: Iterable[PlanRow], *, max_rows: int = MAX_SHARD_ROWS, max_bytes: int = MAX_SHARD_BYTES
+) -> dict[int, tuple[PlanRow, ...]]:
     """Rows by shard number, assigned by the rank of sha256(key).
 
-    A shard holds at most 1,000 rows and 128 MB, so it is a random sample of the classes. Rows of equal key
-    keep their order and stay together.
+    A shard holds at most `max_rows` rows and `max_bytes` bytes of images (or one larger image), and is a
+    random sample of the classes. Rows of equal key keep their order and stay together.
     """
     ranked = sorted(rows, key=lambda row: hashlib.sha256(row.key.encode()).digest())
     shards: list[list[PlanRow]] = []
@@ -70,7 +72,7 @@ def assign_shards(rows: Iterable[PlanRow]) -> dict[int, tuple[PlanRow, ...]]:
     for _, group in groupby(ranked, key=lambda row: row.key):
         together = list(group)
         added = sum(row.size for row in together)
-        if not shards or len(shards[-1]) + len(together) > MAX_SHARD_ROWS or size + added > MAX_SHARD_BYTES:
+        if not shards or len(shards[-1]) + len(together) > max_rows or size + added > max_bytes:
             shards.append([])
             size = 0
         shards[-1] += together

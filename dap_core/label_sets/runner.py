@@ -61,10 +61,10 @@ def run_plan(
     `on_resumed` hears of each shard found. Interrupted (KeyboardInterrupt) or stopped by an error, a partial
     manifest of what is committed is written before the exception goes on.
     """
-    committed = find_committed(store, plan)
-    for shard in sorted(committed):
-        on_resumed(committed[shard])
     try:
+        committed = find_committed(store, plan)
+        for shard in sorted(committed):
+            on_resumed(committed[shard])
         for shard in sorted(plan.shards.keys() - committed.keys()):
             footer = ShardFooter(shard, plan.compute_shard_key(shard), None, 0, 0, 0)
             make_shard(plan.shards[shard], footer)
