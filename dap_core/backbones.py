@@ -79,16 +79,28 @@ def _find_pooled_node(network: nn.Module, linear: nn.Linear, name: str) -> str:
     maps = {node: value for node, value in outputs.items() if isinstance(value, Tensor) and _is_map(value)}
     matches: list[str] = [node for node, value in maps.items() if _same(value.mean((2, 3)), pooled[0])]
     if not matches:
-        after = [type(module).__name__ for module in _modules_after_last_map(network, maps)]
-        raise _refusal(name, f"after its last feature map come {', '.join(after) or 'other operations'}")
+        raise _refusal(
+            name, f"after its last feature map come {', '.join(_list_layers_after_last_map(network, images))}"
+        )
     return matches[-1]
 
 
-def _modules_after_last_map(network: nn.Module, maps: dict[str, Tensor]) -> list[nn.Module]:
-    last = next((node for node in reversed(maps) if node in dict(network.named_modules())), None)
-    modules = [(key, module) for key, module in network.named_modules() if not any(module.children())]
-    keys = [key for key, _ in modules]
-    return [module for _, module in modules[keys.index(last) + 1 :]] if last in keys else []
+def _list_layers_after_last_map(network: nn.Module, images: Tensor) -> list[str]:
+    """The types of the layers that run after the last one that gives a feature map."""
+    layers: list[str] = []
+
+    def note(module: nn.Module, _inputs: object, output: object) -> None:
+        layers.append(type(module).__name__)
+        if isinstance(output, Tensor) and _is_map(output):
+            layers.clear()
+
+    leaves = [module for module in network.modules() if not any(module.children())]
+    handles = [module.register_forward_hook(note) for module in leaves]
+    with torch.inference_mode():
+        network(images)
+    for handle in handles:
+        handle.remove()
+    return layers
 
 
 def _check_form(network: nn.Module, backbone: nn.Module, linear: nn.Linear, name: str) -> None:

@@ -159,7 +159,7 @@ def _fit_components(
 
 
 def _fit_rectangle(weights: FloatArray) -> tuple[float, float, float, float, float]:
-    """Centre, width, height of the rectangle with the mean and variance of `weights`, cell i at [i, i + 1); their sum."""
+    """Centre, width, height of the rectangle with the mean and variance of `weights`, cell i at [i, i + 1); the sum."""
     if weights.shape[1] == 2:  # a matrix of two columns would count as a list of points
         weights = cv2.copyMakeBorder(weights, 0, 0, 0, 1, cv2.BORDER_CONSTANT)
     moments = cv2.moments(weights)
