@@ -7,13 +7,14 @@ the same boxes bit for bit. NumPy and OpenCV only; no network, no torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from dap_core.boxes import box_cxcywh_to_xyxy, clip_boxes, compute_areas, nms
 from dap_core.types import Cam, FloatArray, MinedBoxes, PseudoBoxes
@@ -109,9 +110,12 @@ def cut_boxes(merged: FloatArray, label: int, size_wh: tuple[int, int], config: 
     fitted: list[tuple[float, ...]] = []
     window, left, top = merged, 0, 0
     for threshold in sorted(config.thresholds):  # what is above a threshold lies within what is above a lower one
-        x, y, width, height = cv2.boundingRect((window > np.float32(threshold)).view(np.uint8))
-        window, left, top = window[y : y + height, x : x + width], left + x, top + y
-        fitted += [(*one, threshold) for one in _fit_components(window, (left, top), threshold, config)]
+        above = (window > np.float32(threshold)).view(np.uint8)
+        x, y, width, height = cv2.boundingRect(above)
+        crop = (slice(y, y + height), slice(x, x + width))
+        window, left, top = window[crop], left + x, top + y
+        for centre_x, centre_y, *rest in _fit_components(window, above[crop], config):
+            fitted.append((left + centre_x, top + centre_y, *rest, threshold))
     if not fitted:
         return PseudoBoxes.empty()
     table = np.array(fitted, np.float64)
@@ -136,30 +140,29 @@ def compute_grid_size(size_wh: tuple[int, int], short_side: int) -> tuple[int, i
 
 
 def _fit_components(
-    window: FloatArray, offset_xy: tuple[int, int], threshold: float, config: MiningConfig
-) -> list[tuple[float, float, float, float, float]]:
-    """Centre, width, height in cells and mean activation of each component that counts."""
+    window: FloatArray, above: NDArray[np.uint8], config: MiningConfig
+) -> Iterator[tuple[float, float, float, float, float]]:
+    """Centre, width, height in cells and mean activation of each component of `above` (0 or 1) that counts."""
     if not window.size:
-        return []
-    _, values = cv2.threshold(window, threshold, 0, cv2.THRESH_TOZERO)  # M of eq. 2
-    count, labelled, stats, _ = cv2.connectedComponentsWithStats(
-        (values > 0).view(np.uint8), connectivity=config.connectivity, ltype=cv2.CV_16U
-    )
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    fitted = []
+        return
+    count, labelled = cv2.connectedComponents(above, connectivity=config.connectivity, ltype=cv2.CV_16U)
+    if count == 2:  # one component, and the window is its bounding rectangle
+        yield _fit_rectangle(window, above, config.weight_bias)
+        return
+    areas = np.bincount(labelled.ravel(), minlength=count)[1:]
     for index in np.flatnonzero(areas >= config.min_area_ratio * areas.max()) + 1:
-        x, y, width, height, area = stats[index].tolist()
-        inside = (slice(y, y + height), slice(x, x + width))
-        members = values[inside] if count == 2 else values[inside] * (labelled[inside] == index)
-        weights = members + np.float32(config.weight_bias) * (members > 0) if config.weight_bias else members
-        centre_x, centre_y, box_width, box_height, mass = _fit_rectangle(weights)
-        score = mass / area - config.weight_bias
-        fitted.append((offset_xy[0] + x + centre_x, offset_xy[1] + y + centre_y, box_width, box_height, score))
-    return fitted
+        members = (labelled == index).view(np.uint8)
+        x, y, width, height = cv2.boundingRect(members)
+        crop = (slice(y, y + height), slice(x, x + width))
+        centre_x, centre_y, *rest = _fit_rectangle(window[crop], members[crop], config.weight_bias)
+        yield (x + centre_x, y + centre_y, *rest)
 
 
-def _fit_rectangle(weights: FloatArray) -> tuple[float, float, float, float, float]:
-    """Centre, width, height of the rectangle with the mean and variance of `weights`, cell i at [i, i + 1); the sum."""
+def _fit_rectangle(
+    values: FloatArray, members: NDArray[np.uint8], bias: float
+) -> tuple[float, float, float, float, float]:
+    """Centre, width and height in cells (cell i at [i, i + 1)) and mean activation of one component."""
+    weights = cv2.copyTo(values + np.float32(bias) if bias else values, members)  # M of eq. 2 on the component
     if weights.shape[1] == 2:  # a matrix of two columns would count as a list of points
         weights = cv2.copyMakeBorder(weights, 0, 0, 0, 1, cv2.BORDER_CONSTANT)
     moments = cv2.moments(weights)
@@ -169,7 +172,7 @@ def _fit_rectangle(weights: FloatArray) -> tuple[float, float, float, float, flo
         0.5 + moments["m01"] / mass,  # eq. 4
         math.sqrt(12 * max(moments["mu20"], 0.0) / mass),  # eq. 5
         math.sqrt(12 * max(moments["mu02"], 0.0) / mass),  # eq. 6
-        mass,
+        mass / cv2.countNonZero(members) - bias,
     )
 
 
@@ -189,6 +192,7 @@ def _make_readers(
     return rows, np.concatenate([weights.T for weights in columns])
 
 
+@lru_cache(maxsize=1024)
 def _interpolate(num_cells: int, origin: float, pitch: float, extent: int, num_samples: int) -> FloatArray:
     """Linear weights [num_samples, num_cells]: cells at `origin + pitch * i` read at even samples of an extent."""
     centres = (np.arange(num_samples) + 0.5) * (extent / num_samples)

@@ -68,6 +68,18 @@ def test_a_recut_set_is_sound_and_names_its_parent(tmp_path: Path) -> None:
     assert verify_label_set(cut) == []
 
 
+def test_images_can_be_left_where_they_were_mined_from(tmp_path: Path) -> None:
+    parent = make_mined_set(tmp_path, num_images=2)
+    store = LocalStore(tmp_path / "cut")
+    plan = start_label_set(store, *plan_recut(parent, SMALL_RECIPE, keep_images=False))
+    run_plan(store, plan, ShardRecutter(parent, store, SMALL_RECIPE, keep_images=False))
+    cut = open_label_set(store)
+    assert verify_label_set(cut) == []
+    for row, kept in zip(cut.rows(images=True), parent.rows(images=True), strict=True):
+        assert row.image is None
+        assert cut.read_image(row) == kept.image
+
+
 def test_failures_are_taken_over(tmp_path: Path) -> None:
     (tmp_path / "images" / "x0").mkdir(parents=True)
     (tmp_path / "images" / "x0" / "empty.jpg").write_bytes(b"")

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from clients.cli.console import image_progress, parse_numbers, print_json, reports_errors, stdout
+
+
+class KeptImages(StrEnum):
+    """What happens to images that the label set holds."""
+
+    KEEP = "keep"
+    REFERENCE = "reference"
 
 
 @reports_errors
@@ -21,6 +29,9 @@ def recut(
     scales: Annotated[str | None, typer.Option(help="Short sides to use, of those that were run.")] = None,
     thresholds: Annotated[str | None, typer.Option(help="CAM thresholds, such as 0.3,0.5.")] = None,
     nms_iou: Annotated[float | None, typer.Option(help="NMS IoU; 1 keeps all.")] = None,
+    images: Annotated[
+        KeptImages, typer.Option(help="Copy embedded images, or refer to where they were mined from (faster, smaller).")
+    ] = KeptImages.KEEP,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Cut boxes again from the stored maps of a label set, into a new one.
@@ -43,10 +54,11 @@ def recut(
         nms_iou=nms_iou,
     )
     destination = LocalStore(out)
-    plan = start_label_set(destination, *plan_recut(parent, chosen))
+    keep = images is KeptImages.KEEP
+    plan = start_label_set(destination, *plan_recut(parent, chosen, keep_images=keep))
     started = time.perf_counter()
     with image_progress("cutting", parent.manifest.counts.num_ok) as advance:
-        make_shard = ShardRecutter(parent, destination, chosen, lambda num_images: advance(num_images, 0))
+        make_shard = ShardRecutter(parent, destination, chosen, keep, lambda num_images: advance(num_images, 0))
         manifest = run_plan(destination, plan, make_shard)
     seconds = time.perf_counter() - started
     counts = manifest.counts

@@ -93,6 +93,7 @@ def _print_sweeps(sweeps: Sweeps) -> None:
 def _make_sweep_table(title: str, columns: Sequence[SweepColumn]) -> Table:
     rows = [
         ("boxes per image", *(f"{one.boxes_per_image:.3f}" for one in columns)),
+        ("  95% +-", *(f"{1.96 * one.standard_error:.3f}" for one in columns)),
         ("  paper", *(f"{one.paper.boxes_per_image:.3f}" for one in columns)),
         ("  difference", *(f"{one.boxes_per_image / one.paper.boxes_per_image - 1:+.1%}" for one in columns)),
         ("mean width px", *(f"{one.mean_width:.1f}" for one in columns)),

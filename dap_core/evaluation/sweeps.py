@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -28,6 +29,8 @@ class SweepColumn:
     name: str
     num_boxes: int
     boxes_per_image: float
+    standard_error: float
+    """Of boxes per image, from the spread over the images: what chance in choosing them does."""
     mean_width: float
     mean_height: float
     width_share: float
@@ -55,21 +58,30 @@ class _Column:
         self.name, self.config, self.paper = name, config, paper
         self.taus = np.array(config.thresholds, np.float32)
         self.num_boxes = 0
+        self.sum_of_squares = 0
         self.sides: NDArray[np.float64] = np.zeros(2)
 
-    def add(self, candidates: PseudoBoxes) -> None:
-        chosen = candidates.take(np.flatnonzero(np.isin(candidates.thresholds, self.taus)))
-        boxes = suppress_boxes(chosen, self.config).boxes
-        self.num_boxes += len(boxes)
-        self.sides += (boxes[:, 2:] - boxes[:, :2]).sum(axis=0)
+    def add(self, labels: Iterable[PseudoBoxes]) -> None:
+        """Counts one image, given the candidates of each of its labels."""
+        count = 0
+        for candidates in labels:
+            chosen = candidates.take(np.flatnonzero(np.isin(candidates.thresholds, self.taus)))
+            boxes = suppress_boxes(chosen, self.config).boxes
+            count += len(boxes)
+            self.sides += (boxes[:, 2:] - boxes[:, :2]).sum(axis=0)
+        self.num_boxes += count
+        self.sum_of_squares += count**2
 
     def finish(self, num_images: int, mean_image_wh: NDArray[np.float64]) -> SweepColumn:
         means = self.sides / max(self.num_boxes, 1)
         shares = means / np.maximum(mean_image_wh, 1)
+        mean_count = self.num_boxes / max(num_images, 1)
+        variance = max(self.sum_of_squares / max(num_images, 1) - mean_count**2, 0.0)
         return SweepColumn(
             name=self.name,
             num_boxes=self.num_boxes,
-            boxes_per_image=self.num_boxes / max(num_images, 1),
+            boxes_per_image=mean_count,
+            standard_error=math.sqrt(variance / max(num_images, 1)),
             mean_width=float(means[0]),
             mean_height=float(means[1]),
             width_share=float(shares[0]),
@@ -95,9 +107,9 @@ def compute_sweeps(label_set: LabelSet, recipe: Recipe | None = None) -> Sweeps:
     for cams, size_wh in _read_maps(label_set):
         num_images += 1
         image_wh += size_wh
-        for candidates in _cut_labels(select_passes(cams, recipe.cam), size_wh, widest):
-            for column in (*columns_a1, *columns_a2):
-                column.add(candidates)
+        labels = list(_cut_labels(select_passes(cams, recipe.cam), size_wh, widest))
+        for column in (*columns_a1, *columns_a2):
+            column.add(labels)
     mean_wh = image_wh / max(num_images, 1)
     return Sweeps(
         recipe=recipe,

@@ -92,7 +92,7 @@ class Manifest:
             "settings": self.settings.to_dict(),
             "segments": segments,
         }
-        return json.dumps(values, indent=1)
+        return json.dumps(values)
 
 
 def write_manifest(store: Store, manifest: Manifest) -> str:

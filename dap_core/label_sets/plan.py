@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
 
 import pyarrow as pa
@@ -55,7 +56,11 @@ class Plan:
     def compute_shard_key(self, shard: int) -> str:
         """The sha256 of all that decides the content of a shard: settings and its rows, in order."""
         rows = [(row.key, row.etag, row.size, row.labels) for row in self.shards[shard]]
-        return hashlib.sha256(json.dumps([self.settings.to_dict(), rows]).encode()).hexdigest()
+        return hashlib.sha256(self._settings_json + json.dumps(rows).encode()).hexdigest()
+
+    @cached_property
+    def _settings_json(self) -> bytes:
+        return json.dumps(self.settings.to_dict()).encode()
 
 
 def assign_shards(
@@ -89,7 +94,7 @@ def freeze_plan(shards: dict[int, tuple[PlanRow, ...]], settings: LabelingSettin
 def read_plan(data: bytes) -> Plan:
     """The plan that an object of `plans/` holds; raises LabelSetError when it is damaged."""
     try:
-        table = pq.read_table(io.BytesIO(data))
+        table = pq.ParquetFile(io.BytesIO(data)).read()
         settings = LabelingSettings.from_dict(json.loads(table.schema.metadata[_SETTINGS]))
         shards: dict[int, list[PlanRow]] = {}
         for item in table.to_pylist():

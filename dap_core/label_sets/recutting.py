@@ -10,7 +10,7 @@ import pyarrow as pa
 from dap_core.errors import InputError, LabelSetError
 from dap_core.label_sets.plan import Plan, PlanRow, freeze_plan, read_plan
 from dap_core.label_sets.reader import LabelSet
-from dap_core.label_sets.schema import SHARD_SCHEMA, boxes_to_columns, cams_from_batch
+from dap_core.label_sets.schema import IMAGE_TYPE, SHARD_SCHEMA, boxes_to_columns, cams_from_batch
 from dap_core.label_sets.shards import ShardEntry, ShardFooter, commit_shard, read_failures
 from dap_core.mining import mine_boxes
 from dap_core.passes import select_passes
@@ -25,12 +25,13 @@ OnBatch = Callable[[int], None]
 class ShardRecutter:
     """Cuts the shards of one label set again with another recipe; a `runner.MakeShard`.
 
-    Everything but the boxes is taken over as it is, image bytes and failures included.
+    Everything but the boxes is taken over as it is, failures included, and image bytes unless `keep_images` is off.
     """
 
     parent: LabelSet
     destination: Store
     recipe: Recipe
+    keep_images: bool = True
     on_batch: OnBatch = lambda _num_images: None
 
     def __call__(self, rows: tuple[PlanRow, ...], footer: ShardFooter) -> ShardEntry:
@@ -42,15 +43,16 @@ class ShardRecutter:
         return commit_shard(self.destination, self._recut_batches(entry), failures, footer)
 
     def _recut_batches(self, entry: ShardEntry) -> Iterator[pa.RecordBatch]:
-        for batch in self.parent.read_batches(entry):
+        for batch in self.parent.read_batches(entry, images=self.keep_images):
             yield recut_batch(batch, self.recipe)
             self.on_batch(batch.num_rows)
 
 
 def recut_batch(batch: pa.RecordBatch, recipe: Recipe) -> pa.RecordBatch:
-    """The same rows with boxes cut by `recipe` from their stored maps."""
+    """The same rows with boxes cut by `recipe` from their stored maps; images are null when they were not read."""
     mined = mine_batch(batch, recipe)
-    columns = {name: batch.column(name) for name in SHARD_SCHEMA.names}
+    columns = {"image": pa.nulls(batch.num_rows, IMAGE_TYPE)}
+    columns |= dict(zip(batch.schema.names, batch.columns, strict=True))
     columns |= boxes_to_columns([item.boxes for item in mined], [item.no_box_reasons for item in mined])
     return pa.record_batch([columns[name] for name in SHARD_SCHEMA.names], schema=SHARD_SCHEMA)
 
@@ -64,7 +66,7 @@ def mine_batch(batch: pa.RecordBatch, recipe: Recipe) -> list[MinedBoxes]:
     ]
 
 
-def plan_recut(parent: LabelSet, recipe: Recipe) -> tuple[Plan, bytes]:
+def plan_recut(parent: LabelSet, recipe: Recipe, *, keep_images: bool = True) -> tuple[Plan, bytes]:
     """The plan, and its object, of a label set cut again from `parent`: the same images in the same shards.
 
     Raises InputError when the parent holds no maps, or not those of the passes that `recipe` needs.
@@ -80,7 +82,7 @@ def plan_recut(parent: LabelSet, recipe: Recipe) -> tuple[Plan, bytes]:
             f"{parent.store.uri} holds {_describe(settings.recipe)}"
         )
     shards = {shard: rows for plan in read_plans(parent) for shard, rows in plan.shards.items()}
-    return freeze_plan(shards, settings.replace_recipe(recipe, parent.sha256))
+    return freeze_plan(shards, settings.replace_recipe(recipe, parent.sha256, keep_images))
 
 
 def read_plans(label_set: LabelSet) -> list[Plan]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dap_core.recipes import Recipe, recipe_from_dict
@@ -31,7 +31,8 @@ class LabelingSettings:
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain JSON values."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**values, "recipe": self.recipe.to_dict(), "classes": [asdict(item) for item in self.classes.classes]}
+        classes = [{"wnid": item.wnid, "name": item.name} for item in self.classes.classes]
+        return {**values, "recipe": self.recipe.to_dict(), "classes": classes}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> LabelingSettings:
@@ -39,9 +40,9 @@ class LabelingSettings:
         classes = ClassList.from_pairs((item["wnid"], item["name"]) for item in values["classes"])
         return cls(**{**values, "recipe": recipe_from_dict(values["recipe"]), "classes": classes})
 
-    def replace_recipe(self, recipe: Recipe, parent: str) -> LabelingSettings:
+    def replace_recipe(self, recipe: Recipe, parent: str, keep_images: bool) -> LabelingSettings:
         """The settings of a set cut again with another recipe from the set with manifest `parent`."""
-        return replace(self, recipe=recipe, parent=parent)
+        return replace(self, recipe=recipe, parent=parent, embed_images=self.embed_images and keep_images)
 
     def describe_differences(self, other: LabelingSettings) -> list[str]:
         """The fields in which two settings differ, with both values, `self` first."""

@@ -53,7 +53,7 @@ class ShardEncoder:
     """Encodes one shard as Parquet, batch by batch."""
 
     def __init__(self) -> None:
-        self._sink = io.BytesIO()
+        self._sink = pa.BufferOutputStream()
         leaves = pq.ParquetFile(_empty_parquet()).schema
         paths = [leaves.column(index).path for index in range(len(leaves))]
         self._writer = pq.ParquetWriter(
@@ -72,7 +72,7 @@ class ShardEncoder:
         """The whole object, with the footer in its metadata."""
         self._writer.add_key_value_metadata({_FOOTER.decode(): json.dumps(asdict(footer))})
         self._writer.close()
-        return self._sink.getbuffer()
+        return memoryview(self._sink.getvalue())
 
 
 def commit_shard(
@@ -133,7 +133,7 @@ def open_shard(data: bytes, key: str) -> pq.ParquetFile:
 def read_failures(store: Store, key: str) -> list[Failure]:
     """The failures that an object of `failures/` holds."""
     try:
-        table = pq.read_table(pa.BufferReader(store.get(key)))
+        table = pq.ParquetFile(pa.BufferReader(store.get(key))).read()
     except pa.ArrowException as error:
         raise LabelSetError(f"{key} is damaged: {error}") from error
     if not table.schema.equals(FAILURE_SCHEMA):
