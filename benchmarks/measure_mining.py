@@ -121,7 +121,8 @@ def make_report(images: str, mine: Run, recuts: dict[str, list[Run]]) -> str:
             "# Mining and re-cutting",
             "",
             f"`python benchmarks/measure_mining.py {images}`: {count} images, recipe {mine.result['recipe']}, "
-            f"{mine.result['classifier']} on {mine.result['engine']}, {mine.result['boxes_per_image']} boxes per image.",
+            f"{mine.result['classifier']} on {mine.result['engine']}, "
+            f"{mine.result['boxes_per_image']} boxes per image.",
             "",
             *describe_machine(),
             "",
@@ -129,9 +130,10 @@ def make_report(images: str, mine: Run, recuts: dict[str, list[Run]]) -> str:
             "|---|---|---|---|---|",
             table,
             "",
-            f"A10 holds the rows of A {TIMES} times over, {count * TIMES} images with their maps and bytes. images/s leave out "
-            "start-up (imports, loading the classifier); wall and CPU seconds include it. `--images reference` reads maps, "
-            "merges, cuts and writes boxes; without it the image bytes are copied, hashed and flushed to disk too.",
+            f"A10 holds the rows of A {TIMES} times over, {count * TIMES} images with their maps and bytes. images/s "
+            "leave out start-up (imports, loading the classifier); wall and CPU seconds include it. With `--images "
+            "reference` recut reads maps, merges, cuts and writes boxes; without, it also copies, hashes and flushes "
+            "the image bytes.",
             "",
         ]
     )

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import webbrowser
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clients.cli.console import print_json, reports_errors, stderr, stdout
+from clients.cli.console import print_json, reports_errors, stderr, stdout, warn
+
+if TYPE_CHECKING:
+    from dap_core.label_sets import LabelSet
+
+_MOST_IMAGES = 500
+_NUM_CARDS, _NUM_SWEEP_ROWS = 60, 12
 
 
 class SweepChoice(StrEnum):
-    """The paper's figures."""
+    """The mining parameter that a sweep varies."""
 
     THRESHOLDS = "thresholds"
     NMS = "nms"
@@ -23,42 +28,83 @@ class SweepChoice(StrEnum):
 def show(
     label_set: Annotated[Path, typer.Argument(help="A label set, complete or partial.", show_default=False)],
     out: Annotated[
-        Path | None, typer.Option(help="The page to write. Left out: LABEL_SET.html beside it.", show_default=False)
+        Path | None,
+        typer.Option(help="The page to write. Left out: LABEL_SET.html, next to the label set.", show_default=False),
     ] = None,
-    num: Annotated[int | None, typer.Option(help="How many images: 60, or 12 with --sweep.", min=1)] = None,
-    worst: Annotated[int | None, typer.Option(help="The N images to look at first, and why.", min=1)] = None,
+    num: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=_MOST_IMAGES, help=f"How many images; {_NUM_CARDS}, or {_NUM_SWEEP_ROWS} with --sweep."
+        ),
+    ] = None,
+    worst: Annotated[
+        int | None, typer.Option(min=1, max=_MOST_IMAGES, help="Show so many images to look at first, and why.")
+    ] = None,
     sweep: Annotated[
-        SweepChoice | None, typer.Option(help="The paper's figure A1 (thresholds) or A2 (nms) on these images.")
+        SweepChoice | None, typer.Option(help="Show the paper's figure A1 (thresholds) or A2 (nms) on these images.")
     ] = None,
-    open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Write an HTML gallery of a label set: image, heat map, boxes by threshold.
+    """Write an HTML page of a label set: images, heat maps, and boxes by threshold.
 
-    The page is one file of a few MB that opens without a server.
+    The page is one file of a few MB that opens without a server or a network.
 
-    [bold]dap show labels/[/bold]   [bold]dap show labels/ --worst 30[/bold]   [bold]dap show labels/ --sweep nms[/bold]
+    [bold]dap show labels/[/bold]   writes labels.html
+    [bold]dap show labels/ --worst 40[/bold]   labels-worst.html: doubtful images first
+    [bold]dap show labels/ --sweep nms[/bold]   labels-nms.html: boxes cut again at six NMS IoUs
     """
-    from dap_core.evaluation import find_suspicious
-    from dap_core.gallery import render_gallery, render_sweep
     from dap_core.label_sets import open_label_set
 
-    if worst is not None and (sweep is not None or num is not None):
-        raise ValueError("--worst chooses the images itself; leave out --num and --sweep")
+    if worst is not None and (num is not None or sweep is not None):
+        raise ValueError("--worst says which images are shown, and how many; leave out --num and --sweep")
+    kind = sweep.value if sweep else "worst" if worst else "gallery"
+    page = _choose_page(label_set, kind, out)
     opened = open_label_set(label_set, allow_partial=True)
-    path = out or label_set.resolve().with_suffix(".html")
     with stderr.status(f"drawing {label_set}"):
-        if sweep is not None:
-            page = render_sweep(opened, sweep.value, num_images=num or 12)
-        elif worst is not None:
-            page = render_gallery(opened, num_images=worst, suspicions=find_suspicious(opened, limit=worst))
-        else:
-            page = render_gallery(opened, num_images=num or 60)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+        html = _render(opened, num=num, worst=worst, sweep=sweep)
+    num_bytes = _write_page(page, html)
+    if opened.manifest.state == "partial":
+        warn(f"the label set is partial: {opened.manifest.counts.num_incomplete} images are still to be labelled")
     if as_json:
-        print_json({"page": str(path), "bytes": path.stat().st_size})
+        print_json({"label_set": str(label_set), "page": str(page), "bytes": num_bytes, "kind": kind})
     else:
-        stdout.print(f"{path}  {path.stat().st_size / 1e6:.1f} MB", markup=False, soft_wrap=True, highlight=False)
+        stdout.print(f"{page}  {num_bytes / 1e6:.1f} MB", markup=False, highlight=False, soft_wrap=True)
     if open_:
-        webbrowser.open(path.resolve().as_uri())
+        typer.launch(page.resolve().as_uri())
+
+
+def _choose_page(label_set: Path, kind: str, out: Path | None) -> Path:
+    """The file to write: `out`, or one named after the label set and beside it. Raises DestinationError."""
+    from dap_core.errors import DestinationError
+
+    folder = label_set.resolve()
+    page = out or folder.with_name(folder.name + ("" if kind == "gallery" else f"-{kind}") + ".html")
+    if page.resolve().is_relative_to(folder):
+        raise DestinationError(f"{page} lies inside the label set; give another --out")
+    if page.is_dir():
+        raise DestinationError(f"{page} is a folder; --out names the page, such as {page / 'labels.html'}")
+    return page
+
+
+def _render(opened: LabelSet, *, num: int | None, worst: int | None, sweep: SweepChoice | None) -> str:
+    from dap_core.gallery import render_gallery, render_sweep, render_worst
+
+    if sweep is not None:
+        return render_sweep(opened, sweep.value, num_images=num or _NUM_SWEEP_ROWS)
+    if worst is not None:
+        return render_worst(opened, num_images=worst)
+    return render_gallery(opened, num_images=num or _NUM_CARDS)
+
+
+def _write_page(page: Path, html: str) -> int:
+    """Writes the page whole or not at all, and returns its size in bytes; raises DestinationError."""
+    from dap_core.errors import DestinationError, StoreError
+    from dap_core.stores import LocalStore
+
+    data = html.encode("utf-8", "xmlcharrefreplace")
+    try:
+        LocalStore(page.parent).put(page.name, data)
+    except StoreError as error:
+        raise DestinationError(f"{page} cannot be written: {error}") from error
+    return len(data)
