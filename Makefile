@@ -14,11 +14,11 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,demo,classifiers]'
 	touch $@
 
-demo: $(BIN)/.installed ## mine boxes from seven real photographs into out/demo/index.html
+demo: $(BIN)/.installed ## mine boxes from six real photographs into out/demo/index.html
 	$(BIN)/python -m clients.cli.demo out/demo
 
 test: $(BIN)/.installed ## run all tests
-	$(BIN)/python -m pytest tests dap_core
+	$(BIN)/python -m pytest tests dap_core README.md
 
 check: $(BIN)/.installed ## lint, types, layers
 	$(BIN)/ruff check .
