@@ -30,9 +30,14 @@ def compute_areas(boxes: BoxArray) -> BoxArray:
     return areas
 
 
-def compute_iou(boxes_a: FloatArray, boxes_b: FloatArray) -> NDArray[np.float64]:
-    """Intersection over union of every pair, [N, M] in [0, 1]; 0 where both boxes have no area."""
+def compute_iou(boxes_a: FloatArray, boxes_b: FloatArray, *, extra_px: int = 0) -> NDArray[np.float64]:
+    """Intersection over union of every pair, [N, M] in [0, 1]; 0 where both boxes have no area.
+
+    `extra_px` 1 counts pixels inclusively: every box is one pixel wider and higher.
+    """
     a, b = boxes_a.astype(np.float64), boxes_b.astype(np.float64)
+    a[:, 2:] += extra_px
+    b[:, 2:] += extra_px
     top_left = np.maximum(a[:, None, :2], b[None, :, :2])  # [N, M, 2]
     bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
     sides = np.maximum(bottom_right - top_left, 0)
@@ -42,17 +47,17 @@ def compute_iou(boxes_a: FloatArray, boxes_b: FloatArray) -> NDArray[np.float64]
     return iou
 
 
-def nms(boxes: FloatArray, scores: FloatArray, iou_threshold: float) -> NDArray[np.intp]:
+def nms(boxes: FloatArray, scores: FloatArray, iou_threshold: float, *, extra_px: int = 0) -> NDArray[np.intp]:
     """Indices that greedy non-maximum suppression keeps, highest score first.
 
     A box goes when its IoU with a kept box is *above* `iou_threshold`, as in torchvision: 1.0 keeps
-    everything. Of equal scores the earlier box comes first. Written in NumPy so that re-cutting stored
+    everything. Of equal scores the earlier box comes first; `extra_px` as in `compute_iou`. Written in NumPy so that re-cutting stored
     maps needs no torch; the tests hold it against `torchvision.ops.nms`.
     """
     order = np.argsort(-scores, kind="stable")
     if len(order) < 2 or iou_threshold >= 1:
         return order
-    above = compute_iou(boxes[order], boxes[order]) > iou_threshold
+    above = compute_iou(boxes[order], boxes[order], extra_px=extra_px) > iou_threshold
     kept = np.ones(len(order), bool)
     for index in range(len(order) - 1):
         if kept[index]:

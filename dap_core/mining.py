@@ -9,18 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from dap_core.boxes import box_cxcywh_to_xyxy, clip_boxes, compute_areas, nms
+from dap_core.merging import MergedMap, place_cams, stack_cams
 from dap_core.types import Cam, FloatArray, MinedBoxes, PseudoBoxes
-
-_Geometry: TypeAlias = tuple[tuple[tuple[float, float], tuple[float, float], tuple[int, int]], ...]
-_FLAT = 1e-6  # highest minus lowest over their size, below which a map says nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,27 +30,47 @@ class MiningConfig:
     """Above this IoU the box that comes later in `nms_order` goes (section 4.1); 1 keeps all."""
     min_area_ratio: float = 0.5
     """Components below this share of the largest one's area are dropped (section 3.1)."""
+    merge: Literal["placed", "stacked"] = "placed"
+    """How passes are averaged: each at its true place on one grid, or cell upon cell (`dap_core.merging`)."""
     grid_short_side: int = 96
-    """Samples along the image's shorter side at which the passes are read, averaged and cut."""
+    """Samples along the image's shorter side at which placed passes are read, averaged and cut."""
     weight_bias: float = 0.0
     """Added to M inside a component for eqs. 3-6; the text adds nothing, the authors' script 0.22."""
     connectivity: Literal[4, 8] = 8
     """Neighbours of a cell in a component; the text does not say."""
+    region: Literal["component", "rectangle"] = "component"
+    """Whose area is compared and whose moments are taken: the component's cells, or all cells above the
+    threshold within its bounding rectangle, as in the authors' script."""
+    max_components: int | None = None
+    """At most so many components per threshold, largest first; None keeps all that are large enough."""
+    min_side: float = 0.0
+    """Sides of a box are at least so many cells."""
+    edge_px: int = 0
+    """Boxes are clipped to `[0, width - edge_px]` and `[0, height - edge_px]`."""
     nms_order: Literal["area", "score"] = "area"
     """Which of two overlapping boxes wins: the larger or the higher-scored one; the text does not say, and
     only `area` shows the paper's mean sizes over the NMS sweep (ADR 2)."""
+    nms_inclusive: bool = False
+    """Whether the IoU of NMS counts pixels inclusively: sides are `x2 - x1 + 1`, as in the authors' script."""
 
     def __post_init__(self) -> None:
         if not self.thresholds or not all(0 <= tau < 1 for tau in self.thresholds):
             raise ValueError(f"thresholds must be one or more numbers in [0, 1), got {list(self.thresholds)}")
         if not 0 <= self.nms_iou <= 1:
             raise ValueError(f"the NMS IoU must lie in [0, 1], got {self.nms_iou}")
-        if self.weight_bias < 0:
-            raise ValueError(f"weight_bias must not be negative, got {self.weight_bias}")
+        if min(self.weight_bias, self.min_side, self.edge_px) < 0:
+            raise ValueError("weight_bias, min_side and edge_px must not be negative")
         if not 0 <= self.min_area_ratio <= 1 or self.grid_short_side < 8:
             raise ValueError("min_area_ratio must lie in [0, 1] and grid_short_side be at least 8")
+        if self.max_components is not None and self.max_components < 1:
+            raise ValueError(f"max_components must be at least 1, got {self.max_components}")
+        self._check_choices()
+
+    def _check_choices(self) -> None:
         if self.connectivity not in (4, 8) or self.nms_order not in ("area", "score"):
             raise ValueError("connectivity must be 4 or 8 and nms_order 'area' or 'score'")
+        if self.merge not in ("placed", "stacked") or self.region not in ("component", "rectangle"):
+            raise ValueError("merge must be 'placed' or 'stacked' and region 'component' or 'rectangle'")
 
 
 def mine_boxes(cams: Sequence[Cam], size_wh: tuple[int, int], config: MiningConfig) -> MinedBoxes:
@@ -78,29 +95,15 @@ def mine_boxes(cams: Sequence[Cam], size_wh: tuple[int, int], config: MiningConf
     return MinedBoxes(PseudoBoxes.concatenate(parts), tuple(reasons))
 
 
-def merge_cams(cams: Sequence[Cam], size_wh: tuple[int, int], config: MiningConfig) -> FloatArray | str:
-    """The normalised map [gh, gw] in [0, 1] of one label (eq. 1), or the reason why there is none.
-
-    Every pass is read at the sample points of one grid over the image by bilinear interpolation between
-    the true centres of its cells; cells in the padding are never read, beyond the outermost centres the map
-    goes on unchanged. The passes are averaged, then brought to [0, 1].
-    """
-    if not np.isfinite([cam.lowest for cam in cams]).all():
-        return "not-finite"
-    samples_wh = compute_grid_size(size_wh, config.grid_short_side)
-    read_rows, read_columns = _make_readers(_geometry(cams), size_wh, samples_wh)
-    by_row = [
-        read @ cam.to_map()[: cam.valid_hw[0], : cam.valid_hw[1]] for read, cam in zip(read_rows, cams, strict=True)
-    ]
-    total = np.concatenate(by_row, axis=1) @ read_columns  # the sum over passes, [gh, gw]
-    lowest, highest = float(total.min()), float(total.max())
-    if highest - lowest <= _FLAT * max(abs(lowest), abs(highest)):
-        return "flat-map"
-    return (total - np.float32(lowest)) * np.float32(1 / (highest - lowest))
+def merge_cams(cams: Sequence[Cam], size_wh: tuple[int, int], config: MiningConfig) -> MergedMap | str:
+    """The normalised map of one label (eq. 1), or the reason why there is none: `flat-map` or `not-finite`."""
+    if config.merge == "stacked":
+        return stack_cams(cams, size_wh)
+    return place_cams(cams, size_wh, config.grid_short_side)
 
 
-def cut_boxes(merged: FloatArray, label: int, size_wh: tuple[int, int], config: MiningConfig) -> PseudoBoxes:
-    """Boxes of one normalised map [gh, gw] for every threshold, before NMS (eqs. 2-6).
+def cut_boxes(merged: MergedMap, label: int, size_wh: tuple[int, int], config: MiningConfig) -> PseudoBoxes:
+    """Boxes of one normalised map for every threshold, before NMS (eqs. 2-6).
 
     Per threshold: cells strictly above it, their connected components, those of at least half the largest
     one's area, and for each the rectangle with its mean and variance, `sqrt(12 var)` wide (a flat block of n
@@ -108,7 +111,7 @@ def cut_boxes(merged: FloatArray, label: int, size_wh: tuple[int, int], config: 
     The score is the mean activation of the component.
     """
     fitted: list[tuple[float, ...]] = []
-    window, left, top = merged, 0, 0
+    window, left, top = merged.values, 0, 0
     for threshold in sorted(config.thresholds):  # what is above a threshold lies within what is above a lower one
         above = (window > np.float32(threshold)).view(np.uint8)
         x, y, width, height = cv2.boundingRect(above)
@@ -119,8 +122,10 @@ def cut_boxes(merged: FloatArray, label: int, size_wh: tuple[int, int], config: 
     if not fitted:
         return PseudoBoxes.empty()
     table = np.array(fitted, np.float64)
-    zoom = np.array([size_wh[0] / merged.shape[1], size_wh[1] / merged.shape[0]] * 2)
-    boxes = clip_boxes(box_cxcywh_to_xyxy(table[:, :4] * zoom), size_wh).astype(np.float32)
+    table[:, 2:4] = np.maximum(table[:, 2:4], config.min_side)
+    corners = box_cxcywh_to_xyxy(table[:, :4] * np.array(merged.pitch_xy * 2))
+    limit_wh = (size_wh[0] - config.edge_px, size_wh[1] - config.edge_px)
+    boxes = clip_boxes(corners, limit_wh).astype(np.float32)
     scores, thresholds = table[:, 4].astype(np.float32), table[:, 5].astype(np.float32)
     found = PseudoBoxes(boxes, np.full(len(boxes), label, np.int32), scores, thresholds)
     has_extent = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
@@ -130,13 +135,7 @@ def cut_boxes(merged: FloatArray, label: int, size_wh: tuple[int, int], config: 
 def suppress_boxes(boxes: PseudoBoxes, config: MiningConfig) -> PseudoBoxes:
     """The boxes of one label that NMS keeps, best first in the recipe's order (section 3.1, last step)."""
     ranks = compute_areas(boxes.boxes) if config.nms_order == "area" else boxes.scores
-    return boxes.take(nms(boxes.boxes, ranks, config.nms_iou))
-
-
-def compute_grid_size(size_wh: tuple[int, int], short_side: int) -> tuple[int, int]:
-    """Columns and rows of the sample grid: `short_side` along the shorter side, square within rounding."""
-    scale = short_side / min(size_wh)
-    return round(size_wh[0] * scale), round(size_wh[1] * scale)
+    return boxes.take(nms(boxes.boxes, ranks, config.nms_iou, extra_px=int(config.nms_inclusive)))
 
 
 def _fit_components(
@@ -145,17 +144,27 @@ def _fit_components(
     """Centre, width, height in cells and mean activation of each component of `above` (0 or 1) that counts."""
     if not window.size:
         return
-    count, labelled = cv2.connectedComponents(above, connectivity=config.connectivity, ltype=cv2.CV_16U)
+    count, _ = cv2.connectedComponents(above, connectivity=config.connectivity, ltype=cv2.CV_16U)
     if count == 2:  # one component, and the window is its bounding rectangle
         yield _fit_rectangle(window, above, config.weight_bias)
         return
-    areas = np.bincount(labelled.ravel(), minlength=count)[1:]
-    for index in np.flatnonzero(areas >= config.min_area_ratio * areas.max()) + 1:
-        members = (labelled == index).view(np.uint8)
-        x, y, width, height = cv2.boundingRect(members)
+    _, labelled, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=config.connectivity)
+    for index in _choose_components(stats, config):
+        x, y, width, height = stats[index, :4]
         crop = (slice(y, y + height), slice(x, x + width))
-        centre_x, centre_y, *rest = _fit_rectangle(window[crop], members[crop], config.weight_bias)
+        members = above[crop] if config.region == "rectangle" else (labelled[crop] == index).view(np.uint8)
+        centre_x, centre_y, *rest = _fit_rectangle(window[crop], members, config.weight_bias)
         yield (x + centre_x, y + centre_y, *rest)
+
+
+def _choose_components(stats: NDArray[np.int32], config: MiningConfig) -> NDArray[np.intp]:
+    """Which components are large enough, largest first where their number is limited; row 0 is the background."""
+    whole = config.region == "rectangle"
+    areas = stats[1:, cv2.CC_STAT_WIDTH] * stats[1:, cv2.CC_STAT_HEIGHT] if whole else stats[1:, cv2.CC_STAT_AREA]
+    chosen = np.flatnonzero(areas >= config.min_area_ratio * areas.max())
+    if config.max_components is not None:
+        chosen = chosen[np.argsort(-areas[chosen], kind="stable")[: config.max_components]]
+    return chosen + 1
 
 
 def _fit_rectangle(
@@ -174,29 +183,3 @@ def _fit_rectangle(
         math.sqrt(12 * max(moments["mu02"], 0.0) / mass),  # eq. 6
         mass / cv2.countNonZero(members) - bias,
     )
-
-
-def _geometry(cams: Sequence[Cam]) -> _Geometry:
-    return tuple((cam.origin_xy, cam.pitch_xy, cam.valid_hw) for cam in cams)
-
-
-@lru_cache(maxsize=256)
-def _make_readers(
-    geometry: _Geometry, size_wh: tuple[int, int], samples_wh: tuple[int, int]
-) -> tuple[list[FloatArray], FloatArray]:
-    """Weights that sum the passes on the sample grid: [gh, rows] per pass, [sum of columns, gw] of all."""
-    rows = [_interpolate(valid[0], origin[1], pitch[1], size_wh[1], samples_wh[1]) for origin, pitch, valid in geometry]
-    columns = [
-        _interpolate(valid[1], origin[0], pitch[0], size_wh[0], samples_wh[0]) for origin, pitch, valid in geometry
-    ]
-    return rows, np.concatenate([weights.T for weights in columns])
-
-
-@lru_cache(maxsize=1024)
-def _interpolate(num_cells: int, origin: float, pitch: float, extent: int, num_samples: int) -> FloatArray:
-    """Linear weights [num_samples, num_cells]: cells at `origin + pitch * i` read at even samples of an extent."""
-    centres = (np.arange(num_samples) + 0.5) * (extent / num_samples)
-    positions = np.clip((centres - origin) / pitch, 0, num_cells - 1)
-    distances = np.abs(positions[:, None] - np.arange(num_cells))
-    weights: FloatArray = np.maximum(0, 1 - distances).astype(np.float32)
-    return weights

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from dap_core.classifiers import Classifier
 from dap_core.feature_grids import measure_feature_grid
+from dap_core.merging import MergedMap
 from dap_core.types import Cam, ClassList, FloatArray, PseudoBoxes
 
 TOY_STRIDE = 32
@@ -176,3 +177,10 @@ def make_toy_classifier(*, asymmetric: bool = False) -> Classifier:
         weights_sha256="0" * 64,
         grid=measure_feature_grid(backbone),
     )
+
+
+def cover_image(values: FloatArray, size_wh: tuple[int, int] | None = None) -> MergedMap:
+    """A merged map that covers an image; left out, one of a pixel per cell."""
+    height, width = values.shape
+    wide, high = size_wh or (width, height)
+    return MergedMap(values, (wide / width, high / height))

@@ -107,9 +107,9 @@ def test_thumbnails_keep_the_aspect_ratio_and_never_grow(size_wh: tuple[int, int
 
 
 def test_a_heat_map_is_bright_where_the_map_is_high() -> None:
-    merged = np.zeros((6, 8), np.float32)
-    merged[:, 4:] = 1
-    blended = cv2.cvtColor(blend_heat_map(np.full((60, 80, 3), 128, np.uint8), merged), cv2.COLOR_RGB2GRAY)
+    heat = np.zeros((60, 80), np.float32)
+    heat[:, 40:] = 1
+    blended = cv2.cvtColor(blend_heat_map(np.full((60, 80, 3), 128, np.uint8), heat), cv2.COLOR_RGB2GRAY)
     assert blended[:, 60:].min() > blended[:, :20].max() + 100
 
 

@@ -14,12 +14,12 @@ import pytest
 
 from dap_core.mining import MiningConfig, cut_boxes, merge_cams, mine_boxes, suppress_boxes
 from dap_core.types import FloatArray, PseudoBoxes
-from tests.builders import make_boxes, make_cam, make_map
+from tests.builders import cover_image, make_boxes, make_cam, make_map
 
 
 def cut(merged: FloatArray, *thresholds: float, **options: Any) -> PseudoBoxes:
     config = MiningConfig(thresholds=thresholds or (0.2,), **options)
-    return cut_boxes(merged, 0, (merged.shape[1], merged.shape[0]), config)
+    return cut_boxes(cover_image(merged), 0, (merged.shape[1], merged.shape[0]), config)
 
 
 def from_centre(x: float, y: float, width: float, height: float) -> list[float]:
@@ -34,14 +34,14 @@ def test_eq_1_brings_a_map_to_0_and_1():
     """-10, -9, ... 53 on 8x8 cells: (v + 10) / 63."""
     values = np.arange(-10, 54, dtype=np.float32).reshape(8, 8)
     merged = merge_cams([make_cam(values)], (8, 8), MiningConfig(grid_short_side=8))
-    np.testing.assert_allclose(merged, (values + 10) / 63, atol=1e-5)
+    np.testing.assert_allclose(merged.values, (values + 10) / 63, atol=1e-5)
 
 
 def test_eq_1_comes_after_the_mean_over_passes():
     """Peaks 4 and 2 in two passes: means 2 and 1, highest 2, so 1 and 1/2. Normalising first would give 1 and 1."""
     first, second = make_map((8, 8), (1, 1, 2, 2), value=4), make_map((8, 8), (5, 6, 6, 7), value=2)
     merged = merge_cams([make_cam(first), make_cam(second, mirrored=True)], (8, 8), MiningConfig(grid_short_side=8))
-    np.testing.assert_allclose(merged, first / 4 + second / 4, atol=1e-5)
+    np.testing.assert_allclose(merged.values, first / 4 + second / 4, atol=1e-5)
 
 
 def test_a_coarse_map_is_read_linearly_between_its_cell_centres_and_held_beyond_them():
@@ -49,7 +49,7 @@ def test_a_coarse_map_is_read_linearly_between_its_cell_centres_and_held_beyond_
     values = np.tile(np.array([[0.0, 1.0]], np.float32), (2, 1))
     merged = merge_cams([make_cam(values, size_wh=(16, 16))], (16, 16), MiningConfig(grid_short_side=16))
     x = np.arange(16) + 0.5
-    np.testing.assert_allclose(merged, np.tile((np.clip((x - 4) / 8, 0, 1) - 0) / 1, (16, 1)), atol=1e-5)
+    np.testing.assert_allclose(merged.values, np.tile((np.clip((x - 4) / 8, 0, 1) - 0) / 1, (16, 1)), atol=1e-5)
 
 
 def test_eq_2_is_strict_so_a_cell_at_the_threshold_is_out():
@@ -164,7 +164,9 @@ def test_a_box_is_clipped_to_the_image():
 
 def test_cells_become_pixels_of_an_image_that_is_not_square():
     """Cells of 10 x 5 px: the 4x3 block at (2, 1) is centred on (40, 12.5)."""
-    found = cut_boxes(make_map((8, 12), (2, 1, 6, 4)), 3, (120, 40), MiningConfig(thresholds=(0.2,)))
+    found = cut_boxes(
+        cover_image(make_map((8, 12), (2, 1, 6, 4)), (120, 40)), 3, (120, 40), MiningConfig(thresholds=(0.2,))
+    )
     assert_boxes(found, from_centre(40, 12.5, 10 * sqrt(15), 5 * sqrt(8)))
     assert found.labels.tolist() == [3]
 

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
-from dap_core.mining import MiningConfig, compute_grid_size, cut_boxes, merge_cams, mine_boxes
+from dap_core.merging import compute_grid_size
+from dap_core.mining import MiningConfig, cut_boxes, merge_cams, mine_boxes
 from dap_core.types import Cam, FloatArray, MinedBoxes, PseudoBoxes
-from tests.builders import make_cam, make_map, make_smooth_map
+from tests.builders import cover_image, make_cam, make_map, make_smooth_map
 
 SIZE_WH = (400, 300)
 KEEP_ALL = MiningConfig(nms_iou=1.0, grid_short_side=48)
@@ -45,11 +46,16 @@ def assert_equal_bits(a: PseudoBoxes, b: PseudoBoxes) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+def cut_pixels(merged: FloatArray, config: MiningConfig) -> PseudoBoxes:
+    """Boxes of a map with one cell per pixel."""
+    return cut_boxes(cover_image(merged), 0, (merged.shape[1], merged.shape[0]), config)
+
+
 def assume_no_cell_near_a_threshold(cams: list[Cam], config: MiningConfig) -> None:
     """Rounding of 1e-6 may lift a cell over a threshold and so change a component; that is no error."""
     merged = merge_cams(cams, SIZE_WH, config)
     assume(not isinstance(merged, str))
-    assume(all(np.abs(merged - tau).min() > 2e-6 for tau in config.thresholds))
+    assume(all(np.abs(merged.values - tau).min() > 2e-6 for tau in config.thresholds))
 
 
 def slow_boxes(merged: FloatArray, threshold: float, connectivity: int, min_area_ratio: float) -> list[list[float]]:
@@ -91,7 +97,9 @@ def test_boxes_agree_with_a_slow_reference(kind, min_area_ratio, connectivity, s
     thresholds = (0.2, 0.35, 0.5)
     options: dict[str, Any] = {"connectivity": connectivity, "min_area_ratio": min_area_ratio}
     expected = [box for tau in thresholds for box in slow_boxes(merged, tau, connectivity, min_area_ratio)]
-    found = cut_boxes(merged, 0, (width, height), MiningConfig(thresholds=thresholds, **options))
+    found = cut_boxes(
+        cover_image(merged, (width, height)), 0, (width, height), MiningConfig(thresholds=thresholds, **options)
+    )
     clipped = np.clip(np.array(expected).reshape(-1, 4), 0, [width, height, width, height])
     assert_same_boxes(found, clipped.astype(np.float32), tolerance=1e-3)
 
@@ -136,8 +144,8 @@ def test_scaling_image_and_geometry_scales_the_boxes(seed, factor):
 def test_cutting_one_threshold_at_a_time_gives_the_boxes_of_all_together(seed):
     merged = make_merged("noise", seed)
     thresholds = (0.5, 0.2, 0.4)  # in any order
-    together = cut_boxes(merged, 0, (190, 140), MiningConfig(thresholds=thresholds))
-    alone = [cut_boxes(merged, 0, (190, 140), MiningConfig(thresholds=(tau,))) for tau in sorted(thresholds)]
+    together = cut_pixels(merged, MiningConfig(thresholds=thresholds))
+    alone = [cut_pixels(merged, MiningConfig(thresholds=(tau,))) for tau in sorted(thresholds)]
     assert_equal_bits(together, PseudoBoxes.concatenate(alone))
 
 
@@ -147,8 +155,8 @@ def test_raising_the_threshold_never_enlarges_the_set_above(seed):
     merged = make_merged("noise", seed)
     low, high = MiningConfig(thresholds=(0.2,)), MiningConfig(thresholds=(0.5,))
     without = np.where(merged > np.float32(0.2), merged, np.float32(0))
-    assert_equal_bits(cut_boxes(merged, 0, (19, 14), high), cut_boxes(without, 0, (19, 14), high))
-    for found in (cut_boxes(merged, 0, (19, 14), config) for config in (low, high)):
+    assert_equal_bits(cut_pixels(merged, high), cut_pixels(without, high))
+    for found in (cut_pixels(merged, config) for config in (low, high)):
         assert (found.scores > found.thresholds).all()
 
 
@@ -237,7 +245,7 @@ def test_no_maps_give_no_boxes_and_no_reasons():
 
 
 def test_a_map_below_every_threshold_gives_no_boxes():
-    assert len(cut_boxes(make_map((8, 8), (2, 2, 5, 5), value=0.1), 0, (8, 8), MiningConfig())) == 0
+    assert len(cut_boxes(cover_image(make_map((8, 8), (2, 2, 5, 5), value=0.1)), 0, (8, 8), MiningConfig())) == 0
 
 
 def test_the_sample_grid_is_square_within_rounding():

@@ -12,6 +12,7 @@ from dap_core.errors import ImageError, StoreError
 from dap_core.gallery.pictures import blend_heat_map, encode_picture, shrink_image
 from dap_core.images import RgbPixels, decode_image
 from dap_core.label_sets import LabelSet, LabelSetRow
+from dap_core.merging import compute_grid_size, sample_map
 from dap_core.mining import merge_cams
 from dap_core.passes import select_passes
 from dap_core.types import PseudoBoxes
@@ -179,5 +180,7 @@ def _make_heat_map(
     if isinstance(merged, str):
         return Picture(None, f"no heat map: {NO_BOX_REASONS.get(merged, merged)}")
     if isinstance(pixels, str):
-        pixels = np.zeros((*merged.shape, 3), np.uint8)
-    return Picture(encode_picture(blend_heat_map(pixels, merged), picture_bytes))
+        columns, rows = compute_grid_size(row.size_wh, recipe.mining.grid_short_side)
+        pixels = np.zeros((rows, columns, 3), np.uint8)
+    sampled = sample_map(merged, row.size_wh, (pixels.shape[1], pixels.shape[0]))
+    return Picture(encode_picture(blend_heat_map(pixels, sampled), picture_bytes))

@@ -34,11 +34,9 @@ def shrink_image(pixels: RgbPixels, max_side: int = MAX_SIDE) -> RgbPixels:
     return np.asarray(cv2.resize(pixels, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def blend_heat_map(pixels: RgbPixels, merged: FloatArray) -> RgbPixels:
-    """A map [gh, gw] in [0, 1] in the colours of inferno, stretched over the greyed image."""
-    height, width = pixels.shape[:2]
-    stretched = cv2.resize(merged, (width, height), interpolation=cv2.INTER_LINEAR)
-    levels = np.rint(np.clip(stretched, 0, 1) * 255).astype(np.uint8)
+def blend_heat_map(pixels: RgbPixels, heat: FloatArray) -> RgbPixels:
+    """A map in [0, 1] of the size of the image, in the colours of inferno over the greyed image."""
+    levels = np.rint(np.clip(heat, 0, 1) * 255).astype(np.uint8)
     colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     grey = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     return np.asarray(cv2.addWeighted(colours, _HEAT_SHARE, grey, 1 - _HEAT_SHARE, 0), np.uint8)
