@@ -77,7 +77,7 @@ def sample_map(merged: MergedMap, size_wh: tuple[int, int], samples_wh: tuple[in
     (pitch_x, pitch_y), (rows, columns) = merged.pitch_xy, merged.values.shape
     down = _interpolate(rows, pitch_y / 2, pitch_y, size_wh[1], samples_wh[1])
     across = _interpolate(columns, pitch_x / 2, pitch_x, size_wh[0], samples_wh[0])
-    sampled: FloatArray = down @ merged.values @ across.T
+    sampled: FloatArray = (down @ merged.values @ across.T).astype(np.float32)
     return sampled
 
 
@@ -99,7 +99,8 @@ def compute_grid_size(size_wh: tuple[int, int], short_side: int) -> tuple[int, i
 def _read_nearest(values: FloatArray, shape_hw: tuple[int, ...]) -> FloatArray:
     """The map on another grid: cell i takes cell floor(i * old / new)."""
     rows, columns = (np.arange(new) * old // new for new, old in zip(shape_hw, values.shape, strict=True))
-    return values[rows[:, None], columns]
+    nearest: FloatArray = values[rows[:, None], columns]
+    return nearest
 
 
 def _geometry(cams: Sequence[Cam]) -> _Geometry:

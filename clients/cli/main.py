@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from clients.cli import export, mine, recut, show, stats, verify
+from clients.cli import evaluate_boxes, export, mine, recut, show, stats, verify
 
 app = typer.Typer(
     name="dap",
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("mine")(mine.mine)
 app.command("recut")(recut.recut)
 app.command("stats")(stats.stats)
+app.command("evaluate-boxes")(evaluate_boxes.evaluate_boxes)
 app.command("show")(show.show)
 app.command("export")(export.export)
 app.command("verify")(verify.verify)

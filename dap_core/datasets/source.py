@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dap_core.datasets.annotations import Problem
 from dap_core.label_sets import PlanRow
 from dap_core.stores import Store
 
@@ -14,12 +15,14 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".
 class Source:
     """Rows to label and the store their keys are relative to.
 
-    `num_skipped` counts files that are not images by their name.
+    `num_skipped` counts files that are not images by their name; `problems` are those of the annotations that labels
+    were taken from.
     """
 
     store: Store
     rows: tuple[PlanRow, ...]
     num_skipped: int = 0
+    problems: tuple[Problem, ...] = ()
 
 
 def is_image_name(key: str) -> bool:

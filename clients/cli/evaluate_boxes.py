@@ -1,0 +1,167 @@
+"""`dap evaluate-boxes`: the boxes of a label set against drawn ones."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from clients.cli.console import make_table, print_json, reports_errors, stderr, stdout, warn
+
+if TYPE_CHECKING:
+    from dap_core.evaluation.metrics import Metric
+    from dap_core.evaluation.truth import TruthReport
+
+_NAMES = {
+    "top_box_corloc": "CorLoc, first box",
+    "any_box_corloc": "CorLoc, any box",
+    "gt_known_loc": "GT-known localisation",
+    "top1_loc": "top-1 localisation",
+    "max_box_acc_own": "MaxBoxAcc, own box rule",
+    "max_box_acc_v2_own": "MaxBoxAccV2, own box rule",
+    "max_box_acc_tight": "MaxBoxAcc, tight rectangle",
+    "max_box_acc_v2_tight": "MaxBoxAccV2, tight rectangle",
+    "average_recall": "average recall",
+    "boxes_per_label": "boxes per label",
+    "dx": "dx, % of shorter side",
+    "dy": "dy, % of shorter side",
+    "size_bias": "size bias, %",
+}
+_PERCENT_SIGNED = ("dx", "dy", "size_bias")
+_SHOWN = 3
+
+
+@reports_errors
+def evaluate_boxes(
+    label_set: Annotated[Path, typer.Argument(help="A label set.", show_default=False)],
+    truth: Annotated[
+        Path, typer.Option("--truth", help="Drawn boxes: VOC XML folder, COCO JSON, CSV, YOLO, ...", show_default=False)
+    ],
+    truth_format: Annotated[
+        str | None, typer.Option(help="Its format, where it cannot be told.", show_default=False)
+    ] = None,
+    class_map: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="CLASS=LABEL[,LABEL...]",
+            help="Labels that a class of the truth stands for, or a CSV file of lines class,label. May repeat.",
+        ),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Part of the truth to use, of CSV and YOLO.")] = None,
+    inclusive: Annotated[bool, typer.Option(help="In a CSV, xmax and ymax are the last pixel inside.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, all names included.")] = False,
+) -> None:
+    """Measure the boxes of a label set against drawn ones, beside what a centred box reaches.
+
+    Boxes are compared per image and label. Classes of the truth are found by wnid or name; --map names others. The
+    intervals (95%) come from resampling images. A box is right from IoU 0.5 on. MaxBoxAcc takes the best of 100
+    thresholds, the same for all images; V2 averages IoU 0.3, 0.5 and 0.7 over all boxes cut there.
+
+    [bold]dap evaluate-boxes labels/ --truth annotations/ --map kangaroo=wallaby[/bold]
+    """
+    from dap_core.datasets import read_annotations
+    from dap_core.evaluation import map_classes, match_truth, measure_overlaps, summarise_overlaps
+    from dap_core.label_sets import open_label_set
+
+    opened = open_label_set(label_set)
+    options = {"split": split, "inclusive": inclusive or None}
+    with stderr.status(f"reading {truth}"):
+        annotations = read_annotations(
+            truth, truth_format, **{name: value for name, value in options.items() if value is not None}
+        )
+        classes = map_classes(annotations, opened.classes, parse_class_map(class_map or []))
+        matched = match_truth(opened, annotations, classes)
+    if not matched.report.num_pairs:
+        _print_report(matched.report)
+        raise ValueError("no image of the label set has a drawn box of one of its labels; give --map or other truth")
+    with stderr.status(f"measuring {matched.report.num_pairs} images and labels"):
+        metrics = summarise_overlaps(measure_overlaps(opened, matched))
+    if as_json:
+        recipe = opened.manifest.settings.recipe.name
+        measured: dict[str, Any] = {metric.name: asdict(metric) for metric in metrics}
+        print_json({"recipe": recipe, "metrics": measured, "truth": asdict(matched.report)})
+        return
+    _print_metrics(metrics, opened.manifest.settings.recipe.name)
+    _print_report(matched.report)
+
+
+def parse_class_map(entries: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    """Labels by class from entries `CLASS=LABEL[,LABEL...]` and names of CSV files with lines `class,label`.
+
+    Raises ValueError for another form.
+    """
+    labels: dict[str, list[str]] = defaultdict(list)
+    for entry in entries:
+        name, equals, listed = entry.rpartition("=")
+        if equals and name:
+            labels[name] += [label for label in listed.split(",") if label]
+        elif entry.lower().endswith(".csv"):
+            for line, (class_name, label) in _read_pairs(Path(entry)):
+                if line > 1 or label.casefold() not in ("label", "wnid"):
+                    labels[class_name].append(label)
+        else:
+            raise ValueError(f"--map must be CLASS=LABEL[,LABEL...] or a CSV file, got {entry!r}")
+    return {name: tuple(of_class) for name, of_class in labels.items()}
+
+
+def _read_pairs(path: Path) -> list[tuple[int, tuple[str, str]]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            table = [(number, tuple(line)) for number, line in enumerate(csv.reader(lines), 1) if line]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} cannot be read as a UTF-8 CSV file: {error}") from error
+    odd = next((number for number, line in table if len(line) != 2), None)
+    if odd is not None:
+        raise ValueError(f"{path} line {odd}: expected class,label")
+    return [(number, (line[0], line[1])) for number, line in table]
+
+
+def _print_metrics(metrics: Sequence[Metric], recipe: str) -> None:
+    by_name = {metric.name: metric for metric in metrics}
+    rows = [
+        (
+            title,
+            _format(name, metric.value),
+            f"{_format(name, metric.low)} to {_format(name, metric.high)}",
+            "" if metric.floor is None else _format(name, metric.floor),
+        )
+        for name, title in _NAMES.items()
+        if (metric := by_name.get(name))
+    ]
+    stdout.print(make_table(f"boxes of recipe {recipe}", ("", "value", "95%", "centred box"), rows))
+
+
+def _format(name: str, value: float) -> str:
+    if name == "boxes_per_label":
+        return f"{value:.2f}"
+    return f"{100 * value:+.1f}" if name in _PERCENT_SIGNED else f"{100 * value:.1f}%"
+
+
+def _print_report(report: TruthReport) -> None:
+    stdout.print(f"{report.num_pairs} pairs of image and label with truth, of {report.num_images} images", markup=False)
+    if report.unmapped_classes:
+        listed = [f"{name} ({number} boxes)" for name, number in report.unmapped_classes.items()]
+        _warn_of("classes of the truth stand for no label", listed)
+    _warn_of("problems in the truth", [f"{one.where}: {one.message}" for one in report.problems])
+    for what, names in (
+        ("images have no truth", report.images_without_truth),
+        ("images of the truth are not in the label set", report.truth_without_image),
+        ("images of the truth have an ambiguous name", report.ambiguous_truth),
+        ("images with truth could not be labelled", report.failed_images),
+        ("images have another size in the truth and are left out", report.other_size),
+        ("labels have no drawn box", report.labels_without_box),
+        ("drawn classes are no label of their image", report.boxes_without_label),
+    ):
+        _warn_of(what, names)
+
+
+def _warn_of(what: str, names: Sequence[str]) -> None:
+    if names:
+        more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        warn(f"{len(names)} {what}: {'; '.join(names[:_SHOWN])}{more}")
