@@ -17,7 +17,7 @@ from dap_core.engines import Engine, TorchEngine
 from dap_core.errors import ImageError, UnknownLabelError
 from dap_core.images import DecodedImage, ImageLimits, decode_image, image_from_pillow, image_from_pixels
 from dap_core.mining import mine_boxes
-from dap_core.recipes import PAPER, Recipe, get_recipe
+from dap_core.recipes import DEFAULT_RECIPE, Recipe, get_recipe
 from dap_core.types import FailedImage, Label, LabeledImage
 
 AUTO = "auto"
@@ -43,7 +43,7 @@ class PseudoLabeler:
         classifier: Classifier | str = DEFAULT_CLASSIFIER,
         *,
         weights: str | Path | None = None,
-        recipe: Recipe | str = PAPER,
+        recipe: Recipe | str = DEFAULT_RECIPE,
         engine: Engine | None = None,
         device: str | torch.device | None = None,
         limits: ImageLimits | None = None,

@@ -28,12 +28,14 @@ class MergedMap(NamedTuple):
     pitch_xy: tuple[float, float]
 
 
-def place_cams(cams: Sequence[Cam], size_wh: tuple[int, int], grid_short_side: int) -> MergedMap | str:
+def place_cams(
+    cams: Sequence[Cam], size_wh: tuple[int, int], grid_short_side: int, floor_percentile: float = 0.0
+) -> MergedMap | str:
     """The mean of all passes on one grid over the image, brought to [0, 1] (eq. 1); or why there is none.
 
     Every pass is read at the sample points by bilinear interpolation between the true centres of its cells;
-    cells in the padding are never read, beyond the outermost centres the map goes on unchanged. The reasons are
-    `not-finite` and `flat-map`.
+    cells in the padding are never read, beyond the outermost centres the map goes on unchanged. `floor_percentile` is that of
+    `normalise_map`. The reasons are `not-finite` and `flat-map`.
     """
     if not np.isfinite([cam.lowest for cam in cams]).all():
         return "not-finite"
@@ -42,7 +44,8 @@ def place_cams(cams: Sequence[Cam], size_wh: tuple[int, int], grid_short_side: i
     by_row = [
         read @ cam.to_map()[: cam.valid_hw[0], : cam.valid_hw[1]] for read, cam in zip(read_rows, cams, strict=True)
     ]
-    normalised = normalise_map(np.concatenate(by_row, axis=1) @ read_columns)  # of the sum over passes, [gh, gw]
+    total = np.concatenate(by_row, axis=1) @ read_columns  # the sum over passes, [gh, gw]
+    normalised = normalise_map(total, floor_percentile)
     if normalised is None:
         return "flat-map"
     return MergedMap(normalised, (size_wh[0] / samples_wh[0], size_wh[1] / samples_wh[1]))
@@ -81,13 +84,20 @@ def sample_map(merged: MergedMap, size_wh: tuple[int, int], samples_wh: tuple[in
     return sampled
 
 
-def normalise_map(values: FloatArray) -> FloatArray | None:
-    """The map brought to [0, 1] (eq. 1), None when it is flat."""
+def normalise_map(values: FloatArray, floor_percentile: float = 0.0) -> FloatArray | None:
+    """The map brought to [0, 1] (eq. 1), None when it is flat.
+
+    A `floor_percentile` above 0 takes that percentile of the cells for 0 and lifts what lies below, so that a few
+    very low cells do not decide where a threshold falls.
+    """
     lowest, highest = float(values.min()), float(values.max())
     if highest - lowest <= _FLAT * max(abs(lowest), abs(highest)):
         return None
+    if floor_percentile:
+        floor = float(np.percentile(values, floor_percentile))
+        lowest = floor if floor < highest else lowest
     normalised: FloatArray = (values - np.float32(lowest)) * np.float32(1 / (highest - lowest))
-    return normalised
+    return np.maximum(normalised, np.float32(0)) if floor_percentile else normalised
 
 
 def compute_grid_size(size_wh: tuple[int, int], short_side: int) -> tuple[int, int]:

@@ -34,6 +34,8 @@ class MiningConfig:
     """How passes are averaged: each at its true place on one grid, or cell upon cell (`dap_core.merging`)."""
     grid_short_side: int = 96
     """Samples along the image's shorter side at which placed passes are read, averaged and cut."""
+    floor_percentile: float = 0.0
+    """Percentile of a placed map's cells that counts as 0 in eq. 1; 0 takes the lowest cell, as the text."""
     weight_bias: float = 0.0
     """Added to M inside a component for eqs. 3-6; the text adds nothing, the authors' script 0.22."""
     connectivity: Literal[4, 8] = 8
@@ -41,6 +43,8 @@ class MiningConfig:
     region: Literal["component", "rectangle"] = "component"
     """Whose area is compared and whose moments are taken: the component's cells, or all cells above the
     threshold within its bounding rectangle, as in the authors' script."""
+    tightness: float = 0.0
+    """Where a box lies between the rectangle of eqs. 3-6 (0) and the component's bounding rectangle (1)."""
     max_components: int | None = None
     """At most so many components per threshold, largest first; None keeps all that are large enough."""
     min_side: float = 0.0
@@ -62,6 +66,8 @@ class MiningConfig:
             raise ValueError("weight_bias, min_side and edge_px must not be negative")
         if not 0 <= self.min_area_ratio <= 1 or self.grid_short_side < 8:
             raise ValueError("min_area_ratio must lie in [0, 1] and grid_short_side be at least 8")
+        if not (0 <= self.floor_percentile < 100 and 0 <= self.tightness <= 1):
+            raise ValueError("floor_percentile must lie in [0, 100) and tightness in [0, 1]")
         if self.max_components is not None and self.max_components < 1:
             raise ValueError(f"max_components must be at least 1, got {self.max_components}")
         self._check_choices()
@@ -99,7 +105,7 @@ def merge_cams(cams: Sequence[Cam], size_wh: tuple[int, int], config: MiningConf
     """The normalised map of one label (eq. 1), or the reason why there is none: `flat-map` or `not-finite`."""
     if config.merge == "stacked":
         return stack_cams(cams, size_wh)
-    return place_cams(cams, size_wh, config.grid_short_side)
+    return place_cams(cams, size_wh, config.grid_short_side, config.floor_percentile)
 
 
 def cut_boxes(merged: MergedMap, label: int, size_wh: tuple[int, int], config: MiningConfig) -> PseudoBoxes:
@@ -146,14 +152,14 @@ def _fit_components(
         return
     count, _ = cv2.connectedComponents(above, connectivity=config.connectivity, ltype=cv2.CV_16U)
     if count == 2:  # one component, and the window is its bounding rectangle
-        yield _fit_rectangle(window, above, config.weight_bias)
+        yield _fit_rectangle(window, above, config)
         return
     _, labelled, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=config.connectivity)
     for index in _choose_components(stats, config):
         x, y, width, height = stats[index, :4]
         crop = (slice(y, y + height), slice(x, x + width))
         members = above[crop] if config.region == "rectangle" else (labelled[crop] == index).view(np.uint8)
-        centre_x, centre_y, *rest = _fit_rectangle(window[crop], members, config.weight_bias)
+        centre_x, centre_y, *rest = _fit_rectangle(window[crop], members, config)
         yield (x + centre_x, y + centre_y, *rest)
 
 
@@ -168,18 +174,23 @@ def _choose_components(stats: NDArray[np.int32], config: MiningConfig) -> NDArra
 
 
 def _fit_rectangle(
-    values: FloatArray, members: NDArray[np.uint8], bias: float
+    values: FloatArray, members: NDArray[np.uint8], config: MiningConfig
 ) -> tuple[float, float, float, float, float]:
-    """Centre, width and height in cells (cell i at [i, i + 1)) and mean activation of one component."""
+    """Centre, width and height in cells (cell i at [i, i + 1)) and mean activation of one component.
+
+    The window is the component's bounding rectangle.
+    """
+    bias, rest = config.weight_bias, 1 - config.tightness
     weights = cv2.copyTo(values + np.float32(bias) if bias else values, members)  # M of eq. 2 on the component
-    if weights.shape[1] == 2:  # a matrix of two columns would count as a list of points
+    height, width = values.shape
+    if width == 2:  # a matrix of two columns would count as a list of points
         weights = cv2.copyMakeBorder(weights, 0, 0, 0, 1, cv2.BORDER_CONSTANT)
     moments = cv2.moments(weights)
     mass = moments["m00"]
     return (
-        0.5 + moments["m10"] / mass,  # eq. 3
-        0.5 + moments["m01"] / mass,  # eq. 4
-        math.sqrt(12 * max(moments["mu20"], 0.0) / mass),  # eq. 5
-        math.sqrt(12 * max(moments["mu02"], 0.0) / mass),  # eq. 6
+        config.tightness * width / 2 + rest * (0.5 + moments["m10"] / mass),  # eq. 3
+        config.tightness * height / 2 + rest * (0.5 + moments["m01"] / mass),  # eq. 4
+        config.tightness * width + rest * math.sqrt(12 * max(moments["mu20"], 0.0) / mass),  # eq. 5
+        config.tightness * height + rest * math.sqrt(12 * max(moments["mu02"], 0.0) / mass),  # eq. 6
         mass / cv2.countNonZero(members) - bias,
     )

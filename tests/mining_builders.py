@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dap_core import PseudoLabeler
-from dap_core.datasets import open_source
+from dap_core.datasets import Source, open_source
 from dap_core.label_sets import LabelSet, Manifest, open_label_set
 from dap_core.label_sets.labeling import ShardLabeler, make_settings
 from dap_core.label_sets.plan import Plan, assign_shards, freeze_plan
@@ -38,15 +38,26 @@ def write_colour_folder(root: Path, num_images: int = 6) -> Path:
 
 def plan_folder(labeler: PseudoLabeler, folder: Path, *, max_rows: int = 2, **options: bool) -> tuple[Plan, bytes]:
     """The plan of a folder with shards of at most `max_rows` images."""
-    source = open_source([folder])
+    return plan_source(labeler, open_source([folder]), max_rows=max_rows, **options)
+
+
+def plan_source(labeler: PseudoLabeler, source: Source, *, max_rows: int = 1000, **options: bool) -> tuple[Plan, bytes]:
+    """The plan of a source with shards of at most `max_rows` images."""
     settings = make_settings(labeler, source.store, **options)
     return freeze_plan(assign_shards(source.rows, max_rows=max_rows), settings)
 
 
 def mine_folder(labeler: PseudoLabeler, folder: Path, store: Store, *, max_rows: int = 2, **options: bool) -> Manifest:
     """Mines a folder into a store, resuming what is there."""
-    plan = start_label_set(store, *plan_folder(labeler, folder, max_rows=max_rows, **options))
-    return run_plan(store, plan, ShardLabeler(labeler, LocalStore(folder), store, plan.settings))
+    return mine_source(labeler, open_source([folder]), store, max_rows=max_rows, **options)
+
+
+def mine_source(
+    labeler: PseudoLabeler, source: Source, store: Store, *, max_rows: int = 1000, **options: bool
+) -> Manifest:
+    """Mines a source into a store, resuming what is there."""
+    plan = start_label_set(store, *plan_source(labeler, source, max_rows=max_rows, **options))
+    return run_plan(store, plan, ShardLabeler(labeler, source.store, store, plan.settings))
 
 
 def make_mined_set(tmp_path: Path, *, num_images: int = 6, max_rows: int = 2, **options: bool) -> LabelSet:

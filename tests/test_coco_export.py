@@ -11,8 +11,10 @@ from pycocotools.coco import COCO
 from torchvision.datasets import CocoDetection
 
 from dap_core.errors import DestinationError
-from dap_core.exports import export_coco
-from dap_core.exports.coco import box_xyxy_to_coco, name_categories
+from dap_core.exports import ExportOptions, export_coco
+from dap_core.exports.categories import name_classes
+from dap_core.exports.coco import box_xyxy_to_coco
+from dap_core.exports.options import ImageHandling
 from dap_core.label_sets import LabelSet, open_label_set
 from dap_core.stores import LocalStore
 from dap_core.types import ClassList
@@ -56,20 +58,20 @@ def test_torchvision_reads_images_and_boxes(tmp_path: Path) -> None:
         assert (boxes[:, 2:] <= np.array(image.size) + 1e-9).all()
 
 
-def export_turned_image(tmp_path: Path, *, copy_images: bool) -> tuple[LabelSet, Path]:
+def export_turned_image(tmp_path: Path, images: ImageHandling) -> tuple[LabelSet, Path]:
     """A set of one JPEG that EXIF turns by 90 degrees, and its export."""
     (tmp_path / "images" / "x0").mkdir(parents=True)
     scene = make_scene((200, 120), (20, 30, 100, 90))
     (tmp_path / "images" / "x0" / "turned.jpg").write_bytes(encode_image(scene, "JPEG", exif=make_exif(6)))
     mine_folder(make_labeler(), tmp_path / "images", LocalStore(tmp_path / "labels"))
     label_set = open_label_set(tmp_path / "labels")
-    report = export_coco(label_set, tmp_path / "coco", copy_images=copy_images)
+    report = export_coco(label_set, tmp_path / "coco", ExportOptions(images=images))
     assert report.num_rotated == 1
     return label_set, tmp_path / "coco"
 
 
 def test_a_copied_image_is_turned_upright_and_loses_its_tag(tmp_path: Path) -> None:
-    _, exported = export_turned_image(tmp_path, copy_images=True)
+    _, exported = export_turned_image(tmp_path, "copy")
     data = CocoDetection(str(exported / "images"), str(exported / "annotations.json"))
     image, target = data[0]
     assert image.size == (120, 200)
@@ -80,7 +82,7 @@ def test_a_copied_image_is_turned_upright_and_loses_its_tag(tmp_path: Path) -> N
 
 
 def test_without_images_file_names_are_keys_of_the_source(tmp_path: Path) -> None:
-    label_set, exported = export_turned_image(tmp_path, copy_images=False)
+    label_set, exported = export_turned_image(tmp_path, "none")
     assert [path.name for path in exported.iterdir()] == ["annotations.json"]
     [image] = json.loads((exported / "annotations.json").read_text())["images"]
     assert (Path(label_set.manifest.settings.source) / image["file_name"]).is_file()
@@ -98,10 +100,25 @@ def test_a_set_without_any_box_is_a_valid_data_set(tmp_path: Path) -> None:
     assert (len(coco.getImgIds()), len(coco.getAnnIds())) == (1, 0)
 
 
-def test_category_names_are_unique_and_numbered_from_one() -> None:
+def test_category_names_are_unique() -> None:
     classes = ClassList.from_pairs([("n1", "crane"), ("n2", "cat"), ("n3", "crane")])
-    categories = name_categories(classes)
-    assert [(item["id"], item["name"]) for item in categories] == [(1, "crane (n1)"), (2, "cat"), (3, "crane (n3)")]
+    assert name_classes(classes) == ["crane (n1)", "cat", "crane (n3)"]
+
+
+def test_a_name_made_unique_never_becomes_that_of_another_class() -> None:
+    classes = ClassList.from_pairs([("n1", "crane"), ("n2", "crane (n1)"), ("n3", "crane"), ("n4", " \n")])
+    assert name_classes(classes) == ["crane (n1) [0]", "crane (n1) [1]", "crane (n3)", "n4"]
+
+
+def test_all_classes_are_declared_unless_only_the_used_are_wanted(tmp_path: Path) -> None:
+    label_set = make_mined_set(tmp_path, num_images=1)
+    export_coco(label_set, tmp_path / "all")
+    export_coco(label_set, tmp_path / "used", ExportOptions(classes="used"))
+    names = {
+        name: [(item["id"], item["name"]) for item in COCO(str(tmp_path / name / "annotations.json")).cats.values()]
+        for name in ("all", "used")
+    }
+    assert names == {"all": [(1, "red"), (2, "blue")], "used": [(1, "red")]}
 
 
 def test_corners_are_rounded_not_sizes() -> None:

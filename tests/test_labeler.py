@@ -16,7 +16,7 @@ from dap_core.errors import ImageError, InputError, UnknownLabelError
 from dap_core.images import ImageLimits
 from dap_core.labeler import PseudoLabeler
 from dap_core.passes import CamConfig
-from dap_core.recipes import PAPER, Recipe
+from dap_core.recipes import ALIGNED, PAPER, Recipe
 from dap_core.types import FailedImage, LabeledImage
 from tests.builders import encode_image, make_exif, make_pixels, make_scene, make_toy_classifier
 
@@ -150,7 +150,7 @@ def test_limits_of_the_labeler_hold():
 def test_a_recipe_is_given_by_name_or_as_a_value():
     classifier = make_toy_classifier()
     assert PseudoLabeler(classifier, recipe="paper").recipe is PAPER
-    assert PseudoLabeler(classifier).recipe is PAPER
+    assert PseudoLabeler(classifier).recipe is ALIGNED
     with pytest.raises(InputError, match="no recipe"):
         PseudoLabeler(classifier, recipe="none")
 

@@ -71,7 +71,8 @@ def mine(
         list[Path],
         typer.Argument(
             metavar="SOURCE...",
-            help="An ImageNet-style folder (CLASS/IMAGE.jpg), a CSV file (path,label[,label...]), or image files.",
+            help="An ImageNet-style folder (CLASS/IMAGE.jpg), a CSV file (path,label[,label...]), image files, "
+            "or annotations (COCO, VOC, YOLO, ...), whose classes are the labels.",
             show_default=False,
         ),
     ],
@@ -80,7 +81,17 @@ def mine(
         list[str] | None,
         typer.Option(help="Label of all images: wnid, name, index, or auto for the classifier's choice. May repeat."),
     ] = None,
-    recipe: Annotated[str, typer.Option(help="Named way to mine.")] = "paper",
+    renamed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="CLASS=LABEL",
+            help="Label to mine for a class of the annotations; CLASS= leaves it out. May repeat.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option(help="Named way to mine: aligned (ours), paper (the text), official (the authors' script).")
+    ] = "aligned",
     classifier: Annotated[
         str, typer.Option(help="lite0 (bundled), or a torchvision or timm network: resnet50, timm/resnet50d.")
     ] = "lite0",
@@ -91,7 +102,7 @@ def mine(
         Path | None, typer.Option(help="CSV index,wnid,name for weights that are not ImageNet-1k.")
     ] = None,
     scales: Annotated[str | None, typer.Option(help="Short sides in pixels. [dim]recipe: 288,576[/dim]")] = None,
-    thresholds: Annotated[str | None, typer.Option(help="CAM thresholds. [dim]recipe: 0.2,0.3,0.4,0.5[/dim]")] = None,
+    thresholds: Annotated[str | None, typer.Option(help="CAM thresholds. [dim]default: of the recipe[/dim]")] = None,
     nms_iou: Annotated[float | None, typer.Option(help="NMS IoU; 1 keeps all. [dim]recipe: 0.8[/dim]")] = None,
     images: Annotated[
         ImageStorage, typer.Option(help="Store the images in the label set, or only refer to them.")
@@ -123,7 +134,10 @@ def mine(
         thresholds=parse_numbers(thresholds, "--thresholds", float),
         nms_iou=nms_iou,
     )
-    found = open_source(source, label or [], destination=out)
+    found = open_source(source, label or [], destination=out, label_map=_parse_map(renamed or []))
+    if found.problems:
+        first = found.problems[0]
+        warn(f"{len(found.problems)} problems in the annotations, such as {first.where}: {first.message}")
     with stderr.status(f"loading {classifier}"):
         loaded = load_classifier(classifier, weights=weights, classes=read_classes(classes) if classes else None)
         labeler = PseudoLabeler(loaded, recipe=chosen, device=device)
@@ -142,6 +156,14 @@ def mine(
         _print_summary(result, tally)
     _warn_of_disagreement(tally)
     raise typer.Exit(_exit_code(manifest))
+
+
+def _parse_map(entries: list[str]) -> dict[str, str]:
+    pairs = [entry.rpartition("=") for entry in entries]
+    odd = next((entry for entry, (name, _, _) in zip(entries, pairs, strict=True) if not name), None)
+    if odd is not None:
+        raise ValueError(f"--map must be CLASS=LABEL, got {odd!r}")
+    return {name: label for name, _, label in pairs}
 
 
 def _run(

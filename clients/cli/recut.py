@@ -24,7 +24,8 @@ def recut(
     label_set: Annotated[Path, typer.Argument(help="A label set that holds its maps.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="Where the new label set goes.")],
     recipe: Annotated[
-        str | None, typer.Option(help="Named way to mine. Left out: that of the label set.", show_default=False)
+        str | None,
+        typer.Option(help="aligned, paper or official. Left out: that of the label set.", show_default=False),
     ] = None,
     scales: Annotated[str | None, typer.Option(help="Short sides to use, of those that were run.")] = None,
     thresholds: Annotated[str | None, typer.Option(help="CAM thresholds, such as 0.3,0.5.")] = None,

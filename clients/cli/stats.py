@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,21 +29,24 @@ def stats(
     label_set: Annotated[Path, typer.Argument(help="A label set.", show_default=False)],
     plot: Annotated[Path | None, typer.Option(help="Also write figures into this folder.", show_default=False)] = None,
     worst: Annotated[int, typer.Option(help="How many of the images to look at first to list.", min=0)] = 10,
+    recipe: Annotated[str, typer.Option(help="How the sweeps are cut: paper, official or aligned.")] = "paper",
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Print box statistics, the sweeps of the paper's tables A1 and A2, and the images to look at first.
 
     The sweeps are cut from the stored maps in one pass: each CAM threshold alone and merged (A1), and NMS
-    IoU 0.5 to 1.0 (A2), next to what the paper reports for ImageNet-1M. The list needs no truth: the
+    IoU 0.5 to 1.0 (A2), next to what the paper reports for ImageNet-1M; by recipe paper, whatever the set was mined by. The list needs no truth: the
     classifier disagrees with the label, the scales disagree, a box fills the image, a low score.
     """
     from dap_core.evaluation import compute_statistics, compute_sweeps, find_suspicious
     from dap_core.label_sets import open_label_set
+    from dap_core.recipes import get_recipe
 
     opened = open_label_set(label_set)
     with stderr.status(f"reading {label_set}"):
         statistics = compute_statistics(opened)
-        sweeps = compute_sweeps(opened) if opened.manifest.settings.store_cams else None
+        cut_by = replace(get_recipe(recipe), cam=opened.manifest.settings.recipe.cam)
+        sweeps = compute_sweeps(opened, cut_by) if opened.manifest.settings.store_cams else None
         suspicions = find_suspicious(opened)
     if plot is not None:
         _write_figures(statistics, sweeps, plot)
@@ -84,8 +87,9 @@ def _print_header(label_set: LabelSet, statistics: LabelSetStatistics) -> None:
 
 
 def _print_sweeps(sweeps: Sweeps) -> None:
-    stdout.print(_make_sweep_table("\nTable A1: by CAM threshold, NMS IoU 0.8", sweeps.by_threshold))
-    stdout.print(_make_sweep_table("\nTable A2: by NMS IoU, all thresholds", sweeps.by_nms_iou))
+    name = sweeps.recipe.name
+    stdout.print(_make_sweep_table(f"\nTable A1, recipe {name}: by CAM threshold, NMS IoU 0.8", sweeps.by_threshold))
+    stdout.print(_make_sweep_table(f"\nTable A2, recipe {name}: by NMS IoU, all thresholds", sweeps.by_nms_iou))
     if sweeps.num_images < _FEW_IMAGES:
         stdout.print(f"[dim]{sweeps.num_images} images are few: expect the counts to differ by chance[/]")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,11 +40,11 @@ def read_huggingface(path: Path, *, box_format: BoxFormat = "xywh", image_root: 
     for file in files:
         with builder.reporting(file.name):
             table = _open(file)
-            class_names = read_class_names(table.schema_arrow)
-            names |= dict.fromkeys(class_names or ())
+            reader = _RowReader(builder, read_class_names(table.schema_arrow), box_format)
+            names |= dict.fromkeys(reader.class_names or ())
             for where, row in _iterate_rows(table, file):
                 keys.append(_read_key(row, where))
-                _add_row(row, keys[-1], where, class_names, box_format, builder)
+                reader.add_row(row, keys[-1], where)
     return builder.build(list(names) or None, image_root or find_image_root([path, path / "images"], keys))
 
 
@@ -94,24 +95,34 @@ def _read_key(row: dict[str, Any], where: str) -> str:
     return str(key) if key else where
 
 
-def _add_row(
-    row: dict[str, Any],
-    key: str,
-    where: str,
-    class_names: list[str] | None,
-    box_format: BoxFormat,
-    builder: AnnotationsBuilder,
-) -> None:
-    size_wh = None
-    with builder.reporting(where):
-        size_wh = _read_size(row)
-    boxes = []
-    with builder.reporting(where):
-        for number, item in enumerate(_list_objects(row["objects"]), 1):
-            place = f"{where} box {number}"
-            with builder.reporting(place):
-                boxes.append(_read_object(item, place, class_names, box_format))
-    builder.add_image(key, size_wh, boxes, where)
+@dataclass(frozen=True, slots=True)
+class _RowReader:
+    builder: AnnotationsBuilder
+    class_names: list[str] | None
+    box_format: BoxFormat
+
+    def add_row(self, row: dict[str, Any], key: str, where: str) -> None:
+        size_wh = None
+        with self.builder.reporting(where):
+            size_wh = _read_size(row)
+        boxes = []
+        with self.builder.reporting(where):
+            for number, item in enumerate(_list_objects(row["objects"]), 1):
+                place = f"{where} box {number}"
+                with self.builder.reporting(place):
+                    boxes.append(self._read_object(item, place))
+        self.builder.add_image(key, size_wh, boxes, where)
+
+    def _read_object(self, item: dict[str, Any], where: str) -> DrawnBox:
+        corners = parse_numbers(get_field(item, "bbox"), "bbox", 4)
+        field = next((name for name in _CLASS_FIELDS if item.get(name) is not None), "category")
+        label = get_field(item, field)
+        if isinstance(label, int) and self.class_names is not None:
+            if not 0 <= label < len(self.class_names):
+                raise FieldError(f"there is no class {label}")
+            label = self.class_names[label]
+        score = parse_number(item["score"], "score") if item.get("score") is not None else None
+        return DrawnBox(where, _to_xyxy(corners, self.box_format), str(label), score)
 
 
 def _read_size(row: dict[str, Any]) -> tuple[int, int] | None:
@@ -129,18 +140,6 @@ def _list_objects(value: object) -> list[dict[str, Any]]:
     if len({len(items) for items in columns.values()}) > 1:
         raise FieldError("the lists of objects differ in length")
     return [dict(zip(columns, items, strict=True)) for items in zip(*columns.values(), strict=True)]
-
-
-def _read_object(item: dict[str, Any], where: str, class_names: list[str] | None, box_format: BoxFormat) -> DrawnBox:
-    corners = parse_numbers(get_field(item, "bbox"), "bbox", 4)
-    field = next((name for name in _CLASS_FIELDS if item.get(name) is not None), "category")
-    label = get_field(item, field)
-    if isinstance(label, int) and class_names is not None:
-        if not 0 <= label < len(class_names):
-            raise FieldError(f"there is no class {label}")
-        label = class_names[label]
-    score = parse_number(item["score"], "score") if item.get("score") is not None else None
-    return DrawnBox(where, _to_xyxy(corners, box_format), str(label), score)
 
 
 def _to_xyxy(values: tuple[float, ...], box_format: BoxFormat) -> Corners:

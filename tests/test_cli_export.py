@@ -1,0 +1,82 @@
+"""`dap export` and `dap mine --map` as a person runs them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from clients.cli.export import ExportFormat, VocFlavorName
+from clients.cli.main import app
+from dap_core.datasets.voc import VOC_FLAVORS
+from dap_core.exports import EXPORTERS
+from tests.export_builders import make_boxes_row, make_ugly_set
+from tests.label_set_builders import make_label_set
+
+
+def run(*arguments: object) -> Result:
+    """Runs `dap` with arguments in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
+
+
+def test_the_command_offers_every_format_and_flavour() -> None:
+    assert [item.value for item in ExportFormat] == list(EXPORTERS)
+    assert [item.value for item in VocFlavorName] == list(VOC_FLAVORS)
+
+
+@pytest.mark.parametrize("format_", EXPORTERS)
+def test_an_export_says_what_it_wrote(tmp_path: Path, format_: str) -> None:
+    make_ugly_set(tmp_path / "labels")
+    result = run("export", tmp_path / "labels", "--format", format_, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    assert f"14 images with 26 boxes written to {tmp_path / 'out'}, 1 failed images left out" in result.stdout
+    assert ("no place for" in result.stdout) == (format_ in ("voc", "yolo", "label-studio"))
+
+
+def test_json_gives_every_number(tmp_path: Path) -> None:
+    make_ugly_set(tmp_path / "labels")
+    options = ("--format", "voc", "--voc-flavor", "plus-one", "--min-score", 0.5, "--classes", "all", "--json")
+    result = run("export", tmp_path / "labels", "--out", tmp_path / "out", *options)
+    report = json.loads(result.stdout)
+    assert (report["num_images"], report["num_boxes"], report["num_boxes_left_out"]) == (14, 13, 13)
+    assert (report["num_classes"], report["num_renamed"], report["format"]) == (8, 11, "voc")
+    assert "13 boxes of a lower score left out" in result.stderr
+    assert "names.csv says which is which" in result.stderr
+
+
+def test_links_that_became_copies_and_rotated_images_are_warned_of(tmp_path: Path) -> None:
+    rows = [make_boxes_row("a.png", [(0, 0, 9, 9)]), make_boxes_row("b.png", exif_orientation=6)]
+    make_label_set(tmp_path / "labels", rows)
+    linked = run("export", tmp_path / "labels", "--images", "link", "--out", tmp_path / "linked")
+    assert "2 images copied" in linked.stderr
+    bare = run("export", tmp_path / "labels", "--images", "none", "--out", tmp_path / "bare")
+    assert "1 images carry an EXIF orientation" in bare.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--min-score", "nan"), "min_score must be a number"),
+        (("--format", "tfrecord"), "tfrecord"),
+    ],
+)
+def test_wrong_use_is_refused(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    make_label_set(tmp_path / "labels", [make_boxes_row("a.png")])
+    result = run("export", tmp_path / "labels", "--out", tmp_path / "out", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [("kangaroo", "--map must be CLASS=LABEL, got 'kangaroo'"), ("=x", "got '=x'"), ("dog=cat", "no class 'dog'")],
+)
+def test_a_map_that_fits_nothing_is_refused_before_anything_is_loaded(tmp_path: Path, entry: str, message: str) -> None:
+    (tmp_path / "boxes.csv").write_text("path,label,xmin,ymin,xmax,ymax\na.png,cat,0,0,9,9\n")
+    (tmp_path / "a.png").write_bytes(b"")
+    result = run("mine", tmp_path / "boxes.csv", "--map", entry, "--out", tmp_path / "labels")
+    assert result.exit_code == 2
+    assert message in result.stderr
