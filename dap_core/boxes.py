@@ -51,8 +51,8 @@ def nms(boxes: FloatArray, scores: FloatArray, iou_threshold: float, *, extra_px
     """Indices that greedy non-maximum suppression keeps, highest score first.
 
     A box goes when its IoU with a kept box is *above* `iou_threshold`, as in torchvision: 1.0 keeps
-    everything. Of equal scores the earlier box comes first; `extra_px` as in `compute_iou`. Written in NumPy so that re-cutting stored
-    maps needs no torch; the tests hold it against `torchvision.ops.nms`.
+    everything. Of equal scores the earlier box comes first; `extra_px` as in `compute_iou`. Written in NumPy so that
+    re-cutting stored maps needs no torch; the tests hold it against `torchvision.ops.nms`.
     """
     order = np.argsort(-scores, kind="stable")
     if len(order) < 2 or iou_threshold >= 1:

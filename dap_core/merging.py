@@ -34,8 +34,8 @@ def place_cams(
     """The mean of all passes on one grid over the image, brought to [0, 1] (eq. 1); or why there is none.
 
     Every pass is read at the sample points by bilinear interpolation between the true centres of its cells;
-    cells in the padding are never read, beyond the outermost centres the map goes on unchanged. `floor_percentile` is that of
-    `normalise_map`. The reasons are `not-finite` and `flat-map`.
+    cells in the padding are never read, beyond the outermost centres the map goes on unchanged. `floor_percentile` is
+    that of `normalise_map`. The reasons are `not-finite` and `flat-map`.
     """
     if not np.isfinite([cam.lowest for cam in cams]).all():
         return "not-finite"

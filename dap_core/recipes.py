@@ -50,7 +50,7 @@ ALIGNED = Recipe(
 """Ours: the passes placed as in `paper`, and what measured better against drawn boxes (ADR 6)."""
 
 DEFAULT_RECIPE = ALIGNED
-"""The recipe of `PseudoLabeler` and `dap mine` unless another is named: ahead of the others in `docs/box-quality.md`."""
+"""The recipe of `PseudoLabeler` and `dap mine` unless another is named; `docs/box-quality.md` says why."""
 
 RECIPES = {recipe.name: recipe for recipe in (PAPER, OFFICIAL, ALIGNED)}
 

@@ -25,7 +25,7 @@ def recut(
     out: Annotated[Path, typer.Option("--out", help="Where the new label set goes.")],
     recipe: Annotated[
         str | None,
-        typer.Option(help="aligned, paper or official. Left out: that of the label set.", show_default=False),
+        typer.Option(help="aligned, paper or official; else that of the label set.", show_default=False),
     ] = None,
     scales: Annotated[str | None, typer.Option(help="Short sides to use, of those that were run.")] = None,
     thresholds: Annotated[str | None, typer.Option(help="CAM thresholds, such as 0.3,0.5.")] = None,

@@ -34,9 +34,9 @@ def stats(
 ) -> None:
     """Print box statistics, the sweeps of the paper's tables A1 and A2, and the images to look at first.
 
-    The sweeps are cut from the stored maps in one pass: each CAM threshold alone and merged (A1), and NMS
-    IoU 0.5 to 1.0 (A2), next to what the paper reports for ImageNet-1M; by recipe paper, whatever the set was mined by. The list needs no truth: the
-    classifier disagrees with the label, the scales disagree, a box fills the image, a low score.
+    The sweeps are cut from the stored maps in one pass, by recipe paper whatever mined the set: each CAM threshold
+    alone and merged (A1), and NMS IoU 0.5 to 1.0 (A2), next to what the paper reports for ImageNet-1M. The list needs
+    no truth: the classifier disagrees with the label, the scales disagree, a box fills the image, a low score.
     """
     from dap_core.evaluation import compute_statistics, compute_sweeps, find_suspicious
     from dap_core.label_sets import open_label_set
