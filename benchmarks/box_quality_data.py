@@ -7,18 +7,15 @@ import subprocess
 import sys
 import tarfile
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
-
 from dap_core import PseudoLabeler
-from dap_core.cam import compute_logits, run_passes
 from dap_core.datasets import Annotations, read_annotations
 from dap_core.evaluation import Truth, map_classes, match_truth
-from dap_core.images import decode_image
 from dap_core.label_sets import LabelSet, open_label_set
 from dap_core.passes import CamConfig
+from dap_core.recipes import PAPER
 
 COCO_CLASSES = Path(__file__).with_name("coco_to_imagenet.csv")
 
@@ -38,7 +35,8 @@ class QualitySet:
         """The label set in `work`, mined with recipe `paper` unless it is there."""
         label_set = work / "labels" / self.name
         if not (label_set / "manifest.json").exists():
-            run_dap("mine", str(self.images), "--out", str(label_set), "--recipe", "paper", *self.mine_options)
+            options = ("--recipe", "paper", "--precision", "float32", *self.mine_options)
+            run_dap("mine", str(self.images), "--out", str(label_set), *options)
         return open_label_set(label_set)
 
     def match(self, label_set: LabelSet) -> Truth:
@@ -118,11 +116,9 @@ def read_coco_classes() -> dict[str, tuple[str, ...]]:
     return {name: tuple(of_class) for name, of_class in wnids.items()}
 
 
-@torch.inference_mode()
 def choose_labels(annotations: Annotations, classes: dict[str, tuple[str, ...]]) -> list[list[str]]:
     """Path and labels of each image: for each drawn class the wnid that scores highest at short side 288."""
-    labeler = PseudoLabeler()
-    index_of = labeler.classifier.classes.index_of
+    labeler = PseudoLabeler(recipe=replace(PAPER, cam=CamConfig(short_sides=(288,))))
     assert annotations.image_root is not None
     lines = []
     for image in annotations.images:
@@ -130,11 +126,11 @@ def choose_labels(annotations: Annotations, classes: dict[str, tuple[str, ...]])
         if not names:
             continue
         path = (annotations.image_root / image.key).resolve()
-        passes = run_passes(labeler.engine, decode_image(path.read_bytes()).pixels, CamConfig(short_sides=(288,)))
-        logits = compute_logits(labeler.classifier, passes)
-        lines.append(
-            [str(path), *(max(classes[name], key=lambda wnid: float(logits[index_of(wnid)])) for name in names)]
-        )
+        [labelled] = labeler([path], [[wnid for name in names for wnid in classes[name]]])
+        scores = dict(zip(labelled.labels, labelled.label_scores, strict=True))
+        index_of = labeler.classifier.classes.index_of
+        chosen = [max(classes[name], key=lambda wnid: scores[index_of(wnid)]) for name in names]
+        lines.append([str(path), *chosen])
     return lines
 
 

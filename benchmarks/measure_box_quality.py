@@ -3,7 +3,7 @@
     python benchmarks/measure_box_quality.py ../shared/data out/box-quality
 
 Mines each data set once, cuts it again with every recipe, and measures against drawn boxes. What is mined stays in the
-second folder, where the next run finds it. About forty minutes on two cores, fifteen of them for training a
+second folder, where the next run finds it. About forty minutes on two cores, eight of them for training a
 small ResNet (`train_small_resnet.py`).
 """
 

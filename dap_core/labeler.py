@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from dap_core.cam import compute_cams, compute_logits, run_passes
+from dap_core.cam import ClassifiedMaps, ResizedImage, compute_maps, resize_image, run_passes
 from dap_core.classifiers import DEFAULT_CLASSIFIER, Classifier, load_classifier
-from dap_core.engines import Engine, TorchEngine
-from dap_core.errors import ImageError, UnknownLabelError
+from dap_core.engines import Engine, EngineName, Precision, make_engine
+from dap_core.errors import ImageError, StoreError, UnknownLabelError
 from dap_core.images import DecodedImage, ImageLimits, decode_image, image_from_pillow, image_from_pixels
 from dap_core.mining import mine_boxes
+from dap_core.pipelines import run_pipeline
 from dap_core.recipes import DEFAULT_RECIPE, Recipe, get_recipe
 from dap_core.types import FailedImage, Label, LabeledImage
 
@@ -24,7 +26,25 @@ AUTO = "auto"
 """The label that stands for the classifier's own first choice."""
 
 ImageLike: TypeAlias = bytes | str | Path | NDArray[np.uint8] | Image.Image
+ImageSource: TypeAlias = ImageLike | Callable[[], bytes]
 Labels: TypeAlias = Label | Sequence[Label]
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """An image ready for the network; `labels` None stands for the classifier's own choice."""
+
+    labels: tuple[int, ...] | None
+    exif_orientation: int
+    resized: ResizedImage
+
+
+@dataclass(frozen=True, slots=True)
+class _Mapped:
+    """A prepared image and what the network made of it."""
+
+    image: _Prepared
+    maps: ClassifiedMaps
 
 
 class PseudoLabeler:
@@ -44,19 +64,20 @@ class PseudoLabeler:
         *,
         weights: str | Path | None = None,
         recipe: Recipe | str = DEFAULT_RECIPE,
-        engine: Engine | None = None,
+        engine: Engine | EngineName = "auto",
+        precision: Precision = "auto",
         device: str | torch.device | None = None,
         limits: ImageLimits | None = None,
     ) -> None:
-        """Loads the classifier unless given one, and the engine that runs it.
+        """Loads the classifier unless given one, and the engine that runs it: the fastest here unless named.
 
         Raises ClassifierError for a network or weights that cannot be used and InputError for an
-        unknown recipe.
+        unknown recipe, or an engine, precision or device that is not to be had.
         """
         self.recipe = get_recipe(recipe) if isinstance(recipe, str) else recipe
-        if engine is None:
+        if isinstance(engine, str):
             loaded = load_classifier(classifier, weights=weights) if isinstance(classifier, str) else classifier
-            engine = TorchEngine(loaded, device=device)
+            engine = make_engine(loaded, engine=engine, precision=precision, device=device)
         self.engine = engine
         self.limits = limits or ImageLimits()
 
@@ -85,14 +106,48 @@ class PseudoLabeler:
         """As calling the labeler, but an image that cannot be labelled gives a `FailedImage` in its place."""
         if len(images) != len(labels):
             raise ValueError(f"as many labels as images are needed, got {len(images)} images and {len(labels)} labels")
-        return [self._label_or_fail(image, label) for image, label in zip(images, labels, strict=True)]
+        return list(self.label_stream(zip(images, labels, strict=True)))
 
-    def _label_or_fail(self, image: ImageLike, labels: Labels) -> LabeledImage | FailedImage:
+    def label_stream(self, items: Iterable[tuple[ImageSource, Labels]]) -> Iterator[LabeledImage | FailedImage]:
+        """Boxes for a stream of images and labels, in order, with bounded memory.
+
+        Decoding, the network and mining overlap. An image may also be a function that fetches its bytes: it is called
+        in a thread, and a StoreError of it makes a `FailedImage`. What an image gives does not depend on
+        the others but for rounding; equal streams give equal results.
+        """
+        return run_pipeline(items, window=self.engine.window, prepare=self._prepare, run=self._run, finish=self._finish)
+
+    def _prepare(self, item: tuple[ImageSource, Labels]) -> _Prepared | FailedImage:
+        source, labels = item
         try:
             indices = self._resolve(labels)
-            return self._label(self._decode(image), indices)
-        except (ImageError, UnknownLabelError) as error:
+            image = self._decode(source() if callable(source) else source)
+        except (ImageError, UnknownLabelError, StoreError) as error:
             return FailedImage(error)
+        resized = resize_image(image.pixels, self.recipe.cam, self.classifier.grid.stride)
+        return _Prepared(indices, image.exif_orientation, resized)
+
+    def _run(self, window: list[_Prepared | FailedImage]) -> list[_Mapped | FailedImage]:
+        """The network over the images of a window that could be prepared."""
+        good = [item for item in window if isinstance(item, _Prepared)]
+        passes = run_passes(self.engine, [item.resized for item in good], self.recipe.cam)
+        maps = iter(compute_maps(self.classifier, passes, [item.labels for item in good]))
+        return [item if isinstance(item, FailedImage) else _Mapped(item, next(maps)) for item in window]
+
+    def _finish(self, item: _Mapped | FailedImage) -> LabeledImage | FailedImage:
+        if isinstance(item, FailedImage):
+            return item
+        maps, size_wh = item.maps, item.image.resized.size_wh
+        return LabeledImage(
+            size_wh=size_wh,
+            exif_orientation=item.image.exif_orientation,
+            labels=maps.labels,
+            label_scores=maps.label_scores,
+            top1=maps.top1,
+            top1_score=maps.top1_score,
+            mined=mine_boxes(maps.cams, size_wh, self.recipe.mining),
+            cams=maps.cams,
+        )
 
     def _resolve(self, labels: Labels) -> tuple[int, ...] | None:
         """Indices of the labels; None stands for the classifier's own choice."""
@@ -109,24 +164,6 @@ class PseudoLabeler:
         if isinstance(image, Image.Image):
             return image_from_pillow(image, self.limits)
         return decode_image(image if isinstance(image, bytes) else _read_file(Path(image)), self.limits)
-
-    @torch.inference_mode()
-    def _label(self, image: DecodedImage, labels: tuple[int, ...] | None) -> LabeledImage:
-        passes = run_passes(self.engine, image.pixels, self.recipe.cam)
-        probabilities = compute_logits(self.classifier, passes).softmax(0).cpu()
-        top1 = int(probabilities.argmax())
-        indices = (top1,) if labels is None else labels
-        cams = compute_cams(self.classifier, passes, indices)
-        return LabeledImage(
-            size_wh=image.size_wh,
-            exif_orientation=image.exif_orientation,
-            labels=indices,
-            label_scores=tuple(float(probabilities[index]) for index in indices),
-            top1=top1,
-            top1_score=float(probabilities[top1]),
-            mined=mine_boxes(cams, image.size_wh, self.recipe.mining),
-            cams=cams,
-        )
 
 
 def _read_file(path: Path) -> bytes:

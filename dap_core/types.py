@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from dap_core.errors import ImageError, UnknownLabelError
+from dap_core.errors import ImageError, StoreError, UnknownLabelError
 
 FloatArray: TypeAlias = NDArray[np.float32]
 Label: TypeAlias = str | int
@@ -33,8 +33,8 @@ class ImageClass:
 class ClassList:
     """The classes of a classifier in the order of its output.
 
-    Labels are looked up by wnid, then by name (case-insensitive), then by index, so that the order of
-    folders never decides what a label means.
+    Labels are looked up by wnid, then by name (case-insensitive), then as the `name (wnid)` that exports write for a
+    name of several classes, then by index, so that the order of folders never decides what a label means.
 
     >>> classes = ClassList.from_pairs([("n01440764", "tench"), ("n01443537", "goldfish")])
     >>> classes.index_of("n01443537"), classes.index_of("Tench"), classes.index_of(1)
@@ -80,7 +80,7 @@ class ClassList:
             raise UnknownLabelError(f"a label is a wnid, name or index, got {label!r} ({type(label).__name__})")
         if label in self._index_by_wnid:
             return self._index_by_wnid[label]
-        matches = self._indices_by_name.get(label.casefold(), [])
+        matches = self._indices_by_name.get(label.casefold()) or self._find_full_name(label)
         if len(matches) > 1:
             wnids = ", ".join(self.classes[index].wnid for index in matches)
             raise UnknownLabelError(f"label {label!r} names {len(matches)} classes; use one of the wnids {wnids}")
@@ -92,6 +92,14 @@ class ClassList:
             f"label {label!r} is no wnid, name or index of the {len(self)} classes{self._hint(label)}"
         )
 
+    def _find_full_name(self, label: str) -> list[int]:
+        """The class of a label `name (wnid)`, none unless both are right."""
+        name, _, wnid = label.removesuffix(")").rpartition(" (")
+        index = self._index_by_wnid.get(wnid) if label.endswith(")") else None
+        if index is None or _fold_name(self.classes[index].name) != _fold_name(name):
+            return []
+        return [index]
+
     def _check_index(self, index: int) -> int:
         if not 0 <= index < len(self):
             raise UnknownLabelError(f"label {index} is outside the {len(self)} classes (0 to {len(self) - 1})")
@@ -101,6 +109,10 @@ class ClassList:
         known = list(self._indices_by_name) + list(self._index_by_wnid)
         nearest = get_close_matches(label.casefold(), known, n=3)
         return f"; nearest: {', '.join(nearest)}" if nearest else ""
+
+
+def _fold_name(name: str) -> str:
+    return " ".join(name.split()).casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,4 +256,4 @@ class LabeledImage:
 class FailedImage:
     """One image that could not be labelled, and the error that says why."""
 
-    error: ImageError | UnknownLabelError
+    error: ImageError | UnknownLabelError | StoreError

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dap_core.cam import compute_cams, compute_logits, run_passes
+from dap_core.cam import compute_logits, compute_maps, resize_image, run_passes
 from dap_core.classifiers import Classifier
 from dap_core.engines import Canvases, TorchEngine
 from dap_core.labeler import PseudoLabeler
@@ -169,10 +169,12 @@ def test_maps_come_once_per_label_scale_and_mirror():
 def test_a_map_is_the_linear_layer_at_every_cell_and_logits_are_its_mean(toy):
     """Without padding (96 = 3 * 32), the mean of a map over its cells and passes is the class's logit."""
     classifier = replace(toy, bias=toy.bias + 0.25)
-    passes = run_passes(TorchEngine(classifier), make_pixels(96, 96), CamConfig(short_sides=(96,)))
-    cams = compute_cams(classifier, passes, [RED, BLUE])
+    config = CamConfig(short_sides=(96,))
+    image = resize_image(make_pixels(96, 96), config, classifier.grid.stride)
+    [passes] = run_passes(TorchEngine(classifier), [image], config)
+    [maps] = compute_maps(classifier, [passes], [(RED, BLUE)])
     for label, logit in enumerate(compute_logits(classifier, passes).tolist()):
-        means = [cam.to_map().mean() for cam in cams if cam.label == label]
+        means = [cam.to_map().mean() for cam in maps.cams if cam.label == label]
         assert np.mean(means) == pytest.approx(logit, abs=1e-4)
 
 

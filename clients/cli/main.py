@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from clients.cli import evaluate_boxes, export, mine, recut, show, stats, verify
+from clients.cli import bench, doctor, evaluate_boxes, export, mine, recut, show, stats, verify
 
 app = typer.Typer(
     name="dap",
@@ -23,6 +23,8 @@ app.command("evaluate-boxes")(evaluate_boxes.evaluate_boxes)
 app.command("show")(show.show)
 app.command("export")(export.export)
 app.command("verify")(verify.verify)
+app.command("doctor")(doctor.doctor)
+app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:

@@ -108,6 +108,8 @@ def mine(
         ImageStorage, typer.Option(help="Store the images in the label set, or only refer to them.")
     ] = ImageStorage.EMBED,
     cams: Annotated[bool, typer.Option(help="Store the maps, so that boxes can be cut again.")] = True,
+    engine: Annotated[str, typer.Option(help="auto, openvino or torch; `dap doctor` says what there is.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ... Left out: a GPU if there is one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -140,7 +142,7 @@ def mine(
         warn(f"{len(found.problems)} problems in the annotations, such as {first.where}: {first.message}")
     with stderr.status(f"loading {classifier}"):
         loaded = load_classifier(classifier, weights=weights, classes=read_classes(classes) if classes else None)
-        labeler = PseudoLabeler(loaded, recipe=chosen, device=device)
+        labeler = PseudoLabeler(loaded, recipe=chosen, engine=engine, precision=precision, device=device)  # type: ignore[arg-type]
     settings = make_settings(labeler, found.store, embed_images=images is ImageStorage.EMBED, store_cams=cams)
     frozen = freeze_plan(assign_shards(found.rows), settings)
     started = time.perf_counter()

@@ -1,51 +1,73 @@
-"""The backbone in PyTorch: float32, channels-last, on the CPU or one GPU."""
+"""The backbone in PyTorch, channels-last, on the CPU or one GPU, in float32 or a shorter format."""
 
 from __future__ import annotations
 
 import copy
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from dap_core.classifiers import Classifier
-from dap_core.engines.base import Canvases
+from dap_core.engines.base import Canvases, InputMaker
 from dap_core.errors import InputError
+
+TorchPrecision = Literal["float32", "bfloat16", "float16"]
+_CPU_BATCH_PIXELS, _GPU_BATCH_PIXELS = 576 * 768, 16 * 576 * 768
+_CPU_WINDOW, _GPU_WINDOW = 16, 96
 
 
 class TorchEngine:
-    """An engine that runs the backbone eagerly in float32; the reference for every other one."""
+    """An engine that runs the backbone in eager mode; in float32 it is the reference for every other one."""
 
     name = "torch"
-    precision = "float32"
 
-    def __init__(self, classifier: Classifier, *, device: str | torch.device | None = None) -> None:
+    def __init__(
+        self,
+        classifier: Classifier,
+        *,
+        device: str | torch.device | None = None,
+        precision: TorchPrecision = "float32",
+    ) -> None:
         """Moves a copy of the backbone to `device`; left out, the first GPU if there is one, else the CPU.
 
-        Raises InputError when there is no such device.
+        A shorter `precision` is that of autocast: convolutions in it, features back in float32.
+        Raises InputError when there is no such device, or it cannot compute in that precision.
         """
         self.classifier = classifier
-        self.device = _find_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.precision: str = precision
+        self.device = find_device(device)
+        if precision == "float16" and self.device.type == "cpu":
+            raise InputError("float16 is for GPUs; on the CPU take float32 or bfloat16")
+        on_gpu = self.device.type != "cpu"
+        self.batch_pixels = _GPU_BATCH_PIXELS if on_gpu else _CPU_BATCH_PIXELS
+        self.window = _GPU_WINDOW if on_gpu else _CPU_WINDOW
         self._backbone = copy.deepcopy(classifier.backbone).to(self.device).to(memory_format=torch.channels_last)
-        self._mean = 255 * torch.tensor(classifier.mean, device=self.device).view(1, 3, 1, 1)
-        self._std = 255 * torch.tensor(classifier.std, device=self.device).view(1, 3, 1, 1)
+        self._make_input = InputMaker(classifier, self.device)
 
     @torch.inference_mode()
     def extract_features(self, canvases: Canvases, *, mirror: bool) -> Tensor:
         """The last feature maps, as `Engine` defines them."""
-        pixels = torch.from_numpy(canvases.pixels).to(self.device, non_blocking=True)
-        images = (pixels.permute(0, 3, 1, 2).float() - self._mean) / self._std
-        for image, (height, width) in zip(images, canvases.sizes_hw, strict=True):
-            image[:, height:] = 0
-            image[:, :, width:] = 0
-        if mirror:
-            images = torch.cat([images, images.flip(-1)])
-        features: Tensor = self._backbone(images.contiguous(memory_format=torch.channels_last))
+        return self.forward(self._make_input(canvases, mirror=mirror))
+
+    @torch.inference_mode()
+    def forward(self, images: Tensor) -> Tensor:
+        """The backbone alone, on input that is ready: what the others of a batch's steps are measured against."""
+        dtype = getattr(torch, self.precision)
+        with torch.autocast(self.device.type, dtype, enabled=dtype is not torch.float32):
+            features: Tensor = self._backbone(images)
         return features.float()
 
+    def make_input(self, canvases: Canvases, *, mirror: bool) -> Tensor:
+        """The input of `forward` for these canvases."""
+        return self._make_input(canvases, mirror=mirror)
 
-def _find_device(name: str | torch.device) -> torch.device:
+
+def find_device(name: str | torch.device | None) -> torch.device:
+    """The device of that name; None is the first GPU if there is one, else the CPU. Raises InputError."""
+    wanted = name or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.empty(0, device=name).device
+        return torch.empty(0, device=wanted).device
     except (RuntimeError, AssertionError) as error:
         reason = str(error).split("\n", 1)[0]
-        raise InputError(f"device {str(name)!r} cannot be used; try cpu or cuda ({reason})") from error
+        raise InputError(f"device {str(wanted)!r} cannot be used; try cpu or cuda ({reason})") from error

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
-from dap_core.errors import StoreError
+from dap_core.errors import ImageError, StoreError
 from dap_core.label_sets.plan import PlanRow
 from dap_core.label_sets.schema import Failure, LabelSetRow
 from dap_core.label_sets.settings import LabelingSettings
@@ -16,6 +17,26 @@ from dap_core.stores import Store
 from dap_core.types import FailedImage, LabeledImage
 
 OnImage = Callable[[LabelSetRow | Failure], None]
+
+
+class _Fetch:
+    """Fetches one image when called, and keeps its bytes and their hash for the row."""
+
+    def __init__(self, source: Store, row: PlanRow) -> None:
+        self.source, self.row = source, row
+        self.data, self.sha256 = b"", ""
+
+    def __call__(self) -> bytes:
+        try:
+            self.data = self.source.get(self.row.key, etag=self.row.etag)
+        except ValueError as error:
+            raise ImageError("unreadable-file", str(error)) from error
+        self.sha256 = hashlib.sha256(self.data).hexdigest()
+        return self.data
+
+    def release(self) -> None:
+        """Lets go of the bytes."""
+        self.data = b""
 
 
 @dataclass(frozen=True)
@@ -33,40 +54,37 @@ class ShardLabeler:
 
     def __call__(self, rows: tuple[PlanRow, ...], footer: ShardFooter) -> ShardEntry:
         """Labels and commits one shard."""
-        labelled: list[LabelSetRow] = []
         failures: list[Failure] = []
-        for item in self._label_rows(rows):
-            (labelled if isinstance(item, LabelSetRow) else failures).append(item)  # type: ignore[arg-type]
+        return commit_shard(self.destination, rows_to_batches(self._label_rows(rows, failures)), failures, footer)
+
+    def _label_rows(self, rows: tuple[PlanRow, ...], failures: list[Failure]) -> Iterator[LabelSetRow]:
+        """The rows that can be labelled, in order; the others go to `failures`."""
+        for item in self._label_items(rows):
             self.on_image(item)
-        return commit_shard(self.destination, rows_to_batches(labelled), failures, footer)
+            if isinstance(item, Failure):
+                failures.append(item)
+            else:
+                yield item
 
-    def _label_rows(self, rows: tuple[PlanRow, ...]) -> Iterator[LabelSetRow | Failure]:
-        previous: PlanRow | None = None
-        for row in rows:
-            if previous is not None and row.key == previous.key:
-                message = f"listed twice, with labels {list(previous.labels)} and {list(row.labels)}; the first counts"
-                yield Failure(row.key, "duplicate-key", message)
-                continue
-            previous = row
-            yield self._label_row(row)
+    def _label_items(self, rows: tuple[PlanRow, ...]) -> Iterator[LabelSetRow | Failure]:
+        by_key = {key: list(group) for key, group in groupby(rows, key=lambda row: row.key)}
+        fetches = [_Fetch(self.source, group[0]) for group in by_key.values()]
+        results = self.labeler.label_stream((fetch, fetch.row.labels) for fetch in fetches)
+        for fetch, result in zip(fetches, results, strict=True):
+            yield self._make_item(fetch, result)
+            fetch.release()
+            for row in by_key[fetch.row.key][1:]:
+                labels = f"{list(fetch.row.labels)} and {list(row.labels)}"
+                yield Failure(row.key, "duplicate-key", f"listed twice, with labels {labels}; the first counts")
 
-    def _label_row(self, row: PlanRow) -> LabelSetRow | Failure:
-        try:
-            data = self.source.get(row.key, etag=row.etag)
-        except StoreError as error:
-            kind = "unreadable-file" if type(error) is StoreError else error.error_type
-            return Failure(row.key, kind, str(error))
-        except ValueError as error:
-            return Failure(row.key, "unreadable-file", str(error))
-        [result] = self.labeler.label_each([data], [row.labels])
+    def _make_item(self, fetch: _Fetch, result: LabeledImage | FailedImage) -> LabelSetRow | Failure:
+        row = fetch.row
         if isinstance(result, FailedImage):
-            return Failure(row.key, result.error.error_type, str(result.error))
-        return self._make_row(row, data, result)
-
-    def _make_row(self, row: PlanRow, data: bytes, result: LabeledImage) -> LabelSetRow:
+            kind = "unreadable-file" if type(result.error) is StoreError else result.error.error_type
+            return Failure(row.key, kind, str(result.error))
         return LabelSetRow(
             key=row.key,
-            image=data if self.settings.embed_images else None,
+            image=fetch.data if self.settings.embed_images else None,
             size_wh=result.size_wh,
             labels=result.labels,
             label_scores=result.label_scores,
@@ -76,7 +94,7 @@ class ShardLabeler:
             no_box_reasons=result.mined.no_box_reasons,
             cams=result.cams if self.settings.store_cams else (),
             etag=row.etag,
-            sha256=hashlib.sha256(data).hexdigest(),
+            sha256=fetch.sha256,
             exif_orientation=result.exif_orientation,
         )
 

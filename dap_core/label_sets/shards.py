@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -81,15 +82,15 @@ def commit_shard(
     """Writes a shard and its failures into the store and returns its entry.
 
     `footer` gives number and key; counts and the name of the failures object are filled in here. A shard
-    without rows is written too, so that it counts as done.
+    without rows is written too, so that it counts as done. `failures` may grow while `batches` is read.
     """
-    name = _put_failures(store, footer.shard, failures) if failures else None
     encoder = ShardEncoder()
     num_ok = num_boxes = 0
     for batch in batches:
         encoder.add(batch)
         num_ok += batch.num_rows
         num_boxes += len(batch.column("box_labels").flatten())
+    name = _put_failures(store, footer.shard, failures) if failures else None
     footer = replace(footer, failures=name, num_ok=num_ok, num_failed=len(failures), num_boxes=num_boxes)
     data = encoder.finish(footer)
     key = _object_name("data", footer.shard, data)
@@ -97,10 +98,11 @@ def commit_shard(
     return ShardEntry(key, len(data), footer)
 
 
-def rows_to_batches(rows: Sequence[LabelSetRow]) -> Iterator[pa.RecordBatch]:
-    """Rows as batches of the size of a row group."""
-    for start in range(0, len(rows), ROWS_PER_GROUP):
-        yield rows_to_batch(rows[start : start + ROWS_PER_GROUP])
+def rows_to_batches(rows: Iterable[LabelSetRow]) -> Iterator[pa.RecordBatch]:
+    """Rows as batches of the size of a row group, each made when it is full."""
+    stream = iter(rows)
+    while group := list(islice(stream, ROWS_PER_GROUP)):
+        yield rows_to_batch(group)
 
 
 def list_committed(store: Store) -> list[ShardEntry]:

@@ -1,0 +1,101 @@
+"""`dap bench`: how fast this machine mines and cuts again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from clients.cli.console import make_table, print_json, reports_errors, stderr, stdout
+
+if TYPE_CHECKING:
+    from dap_core.benchmarking import MiningSpeed
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Measure the speed of mining and re-cutting.")
+_MEMORY_IMAGES = (200, 2000)
+
+
+@app.command("mine")
+@reports_errors
+def bench_mine(
+    images: Annotated[Path, typer.Option("--images", help="An ImageNet-style folder.", show_default=False)],
+    seconds: Annotated[float, typer.Option(help="How long to go on; two rounds are done in any case.", min=1)] = 120,
+    recipe: Annotated[str, typer.Option(help="aligned, paper or official.")] = "aligned",
+    classifier: Annotated[str, typer.Option(help="lite0 (bundled), or a torchvision or timm network.")] = "lite0",
+    weights: Annotated[str | None, typer.Option(help="Local file, a torchvision weights name, or random.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ... Left out: a GPU if there is one.")] = None,
+    memory: Annotated[
+        bool,
+        typer.Option("--memory", help="Also the peak memory of 200 and of 2,000 images, in processes of their own."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Measure every engine in turn on the same images, beside the paper straight and the engine's own limit.
+
+    [bold]naive[/bold]: one image at a time, four eager float32 forward passes. [bold]engine[/bold]: JPEG bytes in,
+    boxes out. [bold]limit[/bold]: the engine's bare forward passes on the same canvases.
+
+    [bold]dap bench mine --images photos/ --seconds 120[/bold]
+    """
+    from dap_core.benchmarking import measure_mining, measure_peak_memory
+    from dap_core.classifiers import load_classifier
+    from dap_core.datasets import open_source
+    from dap_core.recipes import get_recipe
+
+    source = open_source([images])
+    with stderr.status("reading images"):
+        encoded = [(source.store.get(row.key), row.labels) for row in source.rows]
+    with stderr.status(f"measuring for {seconds:.0f} s and more"):
+        loaded = load_classifier(classifier, weights=weights)
+        speed = measure_mining(loaded, encoded, seconds=seconds, recipe=get_recipe(recipe), device=device)
+    peaks: dict[int, float] = {}
+    if memory:
+        with stderr.status("measuring memory"):
+            peaks = {number: measure_peak_memory(images, number) for number in _MEMORY_IMAGES}
+    if as_json:
+        print_json(asdict(speed) | ({"peak_mib": peaks} if peaks else {}))
+    else:
+        _print_mining(speed, peaks)
+
+
+@app.command("recut")
+@reports_errors
+def bench_recut(
+    label_set: Annotated[Path, typer.Argument(help="A label set that holds its maps.", show_default=False)],
+    repeats: Annotated[int, typer.Option(help="Each recipe so often; the median counts.", min=1)] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Measure cutting boxes again with every recipe, in this process, images left where they are.
+
+    [bold]dap bench recut labels/[/bold]
+    """
+    from dap_core.benchmarking import measure_recutting
+    from dap_core.label_sets import open_label_set
+
+    opened = open_label_set(label_set)
+    with stderr.status(f"cutting {label_set}"):
+        speeds = measure_recutting(opened, repeats=repeats)
+    if as_json:
+        print_json({"images": opened.manifest.counts.num_ok, "recipes": [asdict(speed) for speed in speeds]})
+        return
+    rows = [(one.recipe, f"{one.cut_images_per_s:.0f}", f"{one.recut_images_per_s:.0f}") for one in speeds]
+    title = f"images/s, {opened.manifest.counts.num_ok} images"
+    stdout.print(make_table(title, ("recipe", "read, merge, cut", "and write"), rows))
+
+
+def _print_mining(speed: MiningSpeed, peaks: dict[int, float]) -> None:
+    rows: list[tuple[Any, ...]] = [("naive", "float32", f"{speed.naive_images_per_s:.2f}", "", "1.00", "", "", "", "")]
+    for one in speed.engines:
+        shares = one.shares
+        figures = (f"{one.images_per_s:.2f}", f"{one.limit_images_per_s:.2f}")
+        ratios = (f"{one.ratio_to_naive:.2f}", f"{one.ratio_to_limit:.2f}")
+        stages = (f"{shares.network_wall:.0%}", f"{shares.prepare_cpu:.1%}", f"{shares.cut_cpu:.1%}")
+        rows.append((one.engine, one.precision, *figures, *ratios, *stages))
+    columns = ("", "", "images/s", "limit", "/ naive", "/ limit", "network wall", "decode CPU", "cutting CPU")
+    title = f"recipe {speed.recipe}, {speed.classifier}, {speed.num_rounds} rounds of 32 images"
+    stdout.print(make_table(title, columns, rows))
+    stdout.print(f"naive spends {speed.naive_share_in_passes:.1%} of its time in the four forward passes")
+    for number, peak in peaks.items():
+        stdout.print(f"peak memory of {number} images: {peak:.0f} MiB")

@@ -1,0 +1,15 @@
+"""How fast mining and re-cutting are, as ratios within one run."""
+
+from dap_core.benchmarking.memory import measure_peak_memory
+from dap_core.benchmarking.mining import EngineSpeed, MiningSpeed, StageShares, measure_mining
+from dap_core.benchmarking.recutting import RecuttingSpeed, measure_recutting
+
+__all__ = [
+    "EngineSpeed",
+    "MiningSpeed",
+    "RecuttingSpeed",
+    "StageShares",
+    "measure_mining",
+    "measure_peak_memory",
+    "measure_recutting",
+]

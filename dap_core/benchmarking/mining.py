@@ -1,0 +1,155 @@
+"""`dap bench mine`: images per second of every engine beside the paper straight and the engine's own limit.
+
+All contestants take turns on the same images, so that what else the machine does falls on all of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+
+from dap_core.benchmarking.contestants import EncodedImage, NaiveMiner, TimedLabeler, time_bare_passes
+from dap_core.classifiers import Classifier
+from dap_core.engines import EngineChoice, OpenvinoEngine, TorchEngine, list_engines, make_engine
+from dap_core.recipes import DEFAULT_RECIPE, Recipe
+
+ROUND_IMAGES = 32
+NAIVE_IMAGES = 4
+"""Images of each round that the slow contestant mines, spread over the round."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageShares:
+    """Where a labeler's time goes.
+
+    Of wall time the share in which the network runs; of the process's CPU seconds those of decoding and resizing and
+    of cutting boxes.
+    """
+
+    network_wall: float
+    prepare_cpu: float
+    cut_cpu: float
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpeed:
+    """One engine end to end - JPEG bytes in, boxes out - and its bare forward passes on the same canvases."""
+
+    engine: str
+    precision: str
+    images_per_s: float
+    limit_images_per_s: float
+    ratio_to_naive: float
+    ratio_to_limit: float
+    boxes_per_image: float
+    shares: StageShares
+
+
+@dataclass(frozen=True, slots=True)
+class MiningSpeed:
+    """One run of the benchmark; engines fastest first."""
+
+    recipe: str
+    classifier: str
+    num_rounds: int
+    num_images: int
+    naive_images_per_s: float
+    naive_share_in_passes: float
+    engines: tuple[EngineSpeed, ...]
+
+
+class _Contestant:
+    """One engine with its sums over the rounds."""
+
+    def __init__(self, classifier: Classifier, recipe: Recipe, choice: EngineChoice) -> None:
+        engine = make_engine(
+            classifier,
+            engine=choice.engine,  # type: ignore[arg-type]
+            precision=choice.precision,  # type: ignore[arg-type]
+            device=choice.device,
+        )
+        assert isinstance(engine, TorchEngine | OpenvinoEngine)
+        self.engine, self.labeler = engine, TimedLabeler(recipe=recipe, engine=engine)
+        self.wall = self.cpu = self.limit = 0.0
+        self.num_boxes = self.num_images = 0
+
+    def run(self, images: Sequence[EncodedImage]) -> None:
+        """Mines the images, then runs their passes bare."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        self.num_boxes += self.labeler.mine(images)
+        self.wall += time.perf_counter() - wall
+        self.cpu += time.process_time() - cpu
+        self.num_images += len(images)
+        self.limit += time_bare_passes(self.engine, images, self.labeler.recipe.cam)
+
+    def finish(self, naive_images_per_s: float) -> EngineSpeed:
+        """The rates and ratios of all rounds."""
+        rate, seconds = self.num_images / self.wall, self.labeler.seconds
+        return EngineSpeed(
+            engine=self.engine.name,
+            precision=self.engine.precision,
+            images_per_s=rate,
+            limit_images_per_s=self.num_images / self.limit,
+            ratio_to_naive=rate / naive_images_per_s,
+            ratio_to_limit=self.limit / self.wall,
+            boxes_per_image=self.num_boxes / self.num_images,
+            shares=StageShares(seconds["run"] / self.wall, seconds["prepare"] / self.cpu, seconds["finish"] / self.cpu),
+        )
+
+
+def measure_mining(
+    classifier: Classifier,
+    images: Sequence[EncodedImage],
+    *,
+    seconds: float = 120.0,
+    recipe: Recipe = DEFAULT_RECIPE,
+    device: str | None = None,
+) -> MiningSpeed:
+    """Times `naive`, every available engine and its bare passes in turn on rounds of 32 images.
+
+    Rounds go on until `seconds` have passed, at least two; an untimed one comes first. `images` are gone through
+    again and again. Raises ValueError for fewer than four images.
+    """
+    if len(images) < NAIVE_IMAGES:
+        raise ValueError(f"at least {NAIVE_IMAGES} images are needed, got {len(images)}")
+    naive = NaiveMiner(classifier, recipe)
+    contestants = [_Contestant(classifier, recipe, choice) for choice in list_engines(device) if choice.available]
+    rounds = _make_rounds(images)
+    _warm_up(naive, contestants, next(rounds))
+    naive_seconds, num_rounds, started = 0.0, 0, time.perf_counter()
+    while num_rounds < 2 or time.perf_counter() - started < seconds:
+        chosen = next(rounds)
+        begun = time.perf_counter()
+        naive.mine(chosen[:: len(chosen) // NAIVE_IMAGES][:NAIVE_IMAGES])
+        naive_seconds += time.perf_counter() - begun
+        for contestant in contestants:
+            contestant.run(chosen)
+        num_rounds += 1
+    naive_rate = NAIVE_IMAGES * num_rounds / naive_seconds
+    speeds = sorted((one.finish(naive_rate) for one in contestants), key=lambda speed: -speed.images_per_s)
+    return MiningSpeed(
+        recipe=recipe.name,
+        classifier=classifier.name,
+        num_rounds=num_rounds,
+        num_images=ROUND_IMAGES * num_rounds,
+        naive_images_per_s=naive_rate,
+        naive_share_in_passes=naive.seconds_in_passes / naive_seconds,
+        engines=tuple(speeds),
+    )
+
+
+def _make_rounds(images: Sequence[EncodedImage]) -> Iterator[list[EncodedImage]]:
+    stream = cycle(images)
+    while True:
+        yield list(islice(stream, ROUND_IMAGES))
+
+
+def _warm_up(naive: NaiveMiner, contestants: Sequence[_Contestant], images: Sequence[EncodedImage]) -> None:
+    """One image for the slow, a round for the others, whose first run of a canvas size is slower; sums begin anew."""
+    naive.mine(images[:1])
+    naive.seconds_in_passes = 0.0
+    for contestant in contestants:
+        contestant.labeler.mine(images)
+        contestant.labeler.seconds.update(dict.fromkeys(contestant.labeler.seconds, 0.0))

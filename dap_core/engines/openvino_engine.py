@@ -1,0 +1,82 @@
+"""The backbone in OpenVINO, on the CPU: the fastest engine without a GPU. Needs the extra `dap[cpu]`."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from dap_core.classifiers import Classifier
+from dap_core.engines.base import Canvases, InputMaker
+from dap_core.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+OpenvinoPrecision = Literal["float32", "bfloat16"]
+_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+
+
+class OpenvinoEngine:
+    """An engine that runs the backbone on the CPU through OpenVINO, for canvases of any size."""
+
+    name = "openvino"
+    batch_pixels = 576 * 768
+    window = 16
+
+    def __init__(self, classifier: Classifier, *, precision: OpenvinoPrecision = "float32") -> None:
+        """Converts and compiles the backbone, which takes a few seconds.
+
+        Raises InputError when OpenVINO is not installed, cannot convert the network, or the CPU lacks the precision.
+        """
+        openvino = import_openvino()
+        if precision == "bfloat16" and not has_native_bfloat16():
+            raise InputError("this CPU has no bfloat16 instructions; take float32")
+        self.classifier = classifier
+        self.precision: str = precision
+        settings = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+        try:
+            model = _convert(openvino, classifier.backbone)
+            self._request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+        except Exception as error:
+            reason = str(error).strip().split("\n", 1)[0]
+            raise InputError(f"OpenVINO cannot run {classifier.name}; take the torch engine ({reason})") from error
+        self._make_input = InputMaker(classifier, torch.device("cpu"))
+
+    def extract_features(self, canvases: Canvases, *, mirror: bool) -> Tensor:
+        """The last feature maps, as `Engine` defines them."""
+        return self.forward(self.make_input(canvases, mirror=mirror))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The backbone alone, on input that is ready: what the others of a batch's steps are measured against."""
+        self._request.infer([images.numpy()], share_inputs=True)
+        return torch.from_numpy(self._request.get_output_tensor(0).data.copy())
+
+    @torch.inference_mode()
+    def make_input(self, canvases: Canvases, *, mirror: bool) -> Tensor:
+        """The input of `forward` for these canvases."""
+        return self._make_input(canvases, mirror=mirror).contiguous()
+
+
+def import_openvino() -> Any:
+    """The package; raises InputError saying how to get it."""
+    try:
+        import openvino
+    except ImportError as error:
+        raise InputError("OpenVINO is not installed; pip install 'dap[cpu]', or take the torch engine") from error
+    return openvino
+
+
+def has_native_bfloat16() -> bool:
+    """Whether this CPU computes in bfloat16."""
+    return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _convert(openvino: Any, backbone: nn.Module) -> Any:
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # tracing, which the converter does, is deprecated in torch
+        model = openvino.convert_model(backbone, example_input=torch.zeros(2, 3, 96, 128))
+    model.reshape([-1, 3, -1, -1])
+    return model
