@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
+from statistics import median
 
 from dap_core.benchmarking.contestants import EncodedImage, NaiveMiner, TimedLabeler, time_bare_passes
 from dap_core.classifiers import Classifier
@@ -49,7 +50,7 @@ class EngineSpeed:
 
 @dataclass(frozen=True, slots=True)
 class MiningSpeed:
-    """One run of the benchmark; engines fastest first."""
+    """One run of the benchmark; engines fastest first. Rates and ratios are medians over the rounds."""
 
     recipe: str
     classifier: str
@@ -72,30 +73,33 @@ class _Contestant:
         )
         assert isinstance(engine, TorchEngine | OpenvinoEngine)
         self.engine, self.labeler = engine, TimedLabeler(recipe=recipe, engine=engine)
-        self.wall = self.cpu = self.limit = 0.0
+        self.walls: list[float] = []
+        self.limits: list[float] = []
+        self.cpu = 0.0
         self.num_boxes = self.num_images = 0
 
     def run(self, images: Sequence[EncodedImage]) -> None:
         """Mines the images, then runs their passes bare."""
         wall, cpu = time.perf_counter(), time.process_time()
         self.num_boxes += self.labeler.mine(images)
-        self.wall += time.perf_counter() - wall
+        self.walls.append(time.perf_counter() - wall)
         self.cpu += time.process_time() - cpu
         self.num_images += len(images)
-        self.limit += time_bare_passes(self.engine, images, self.labeler.recipe.cam)
+        self.limits.append(time_bare_passes(self.engine, images, self.labeler.recipe.cam))
 
-    def finish(self, naive_images_per_s: float) -> EngineSpeed:
-        """The rates and ratios of all rounds."""
-        rate, seconds = self.num_images / self.wall, self.labeler.seconds
+    def finish(self, naive_rates: Sequence[float]) -> EngineSpeed:
+        """Medians over the rounds of rates and of ratios; shares of all rounds together."""
+        seconds, wall = self.labeler.seconds, sum(self.walls)
+        rates = [ROUND_IMAGES / one for one in self.walls]
         return EngineSpeed(
             engine=self.engine.name,
             precision=self.engine.precision,
-            images_per_s=rate,
-            limit_images_per_s=self.num_images / self.limit,
-            ratio_to_naive=rate / naive_images_per_s,
-            ratio_to_limit=self.limit / self.wall,
+            images_per_s=median(rates),
+            limit_images_per_s=median(ROUND_IMAGES / one for one in self.limits),
+            ratio_to_naive=median(rate / naive for rate, naive in zip(rates, naive_rates, strict=True)),
+            ratio_to_limit=median(limit / one for limit, one in zip(self.limits, self.walls, strict=True)),
             boxes_per_image=self.num_boxes / self.num_images,
-            shares=StageShares(seconds["run"] / self.wall, seconds["prepare"] / self.cpu, seconds["finish"] / self.cpu),
+            shares=StageShares(seconds["run"] / wall, seconds["prepare"] / self.cpu, seconds["finish"] / self.cpu),
         )
 
 
@@ -118,24 +122,23 @@ def measure_mining(
     contestants = [_Contestant(classifier, recipe, choice) for choice in list_engines(device) if choice.available]
     rounds = _make_rounds(images)
     _warm_up(naive, contestants, next(rounds))
-    naive_seconds, num_rounds, started = 0.0, 0, time.perf_counter()
-    while num_rounds < 2 or time.perf_counter() - started < seconds:
+    naive_rates: list[float] = []
+    started = time.perf_counter()
+    while len(naive_rates) < 2 or time.perf_counter() - started < seconds:
         chosen = next(rounds)
         begun = time.perf_counter()
         naive.mine(chosen[:: len(chosen) // NAIVE_IMAGES][:NAIVE_IMAGES])
-        naive_seconds += time.perf_counter() - begun
+        naive_rates.append(NAIVE_IMAGES / (time.perf_counter() - begun))
         for contestant in contestants:
             contestant.run(chosen)
-        num_rounds += 1
-    naive_rate = NAIVE_IMAGES * num_rounds / naive_seconds
-    speeds = sorted((one.finish(naive_rate) for one in contestants), key=lambda speed: -speed.images_per_s)
+    speeds = sorted((one.finish(naive_rates) for one in contestants), key=lambda speed: -speed.images_per_s)
     return MiningSpeed(
         recipe=recipe.name,
         classifier=classifier.name,
-        num_rounds=num_rounds,
-        num_images=ROUND_IMAGES * num_rounds,
-        naive_images_per_s=naive_rate,
-        naive_share_in_passes=naive.seconds_in_passes / naive_seconds,
+        num_rounds=len(naive_rates),
+        num_images=ROUND_IMAGES * len(naive_rates),
+        naive_images_per_s=median(naive_rates),
+        naive_share_in_passes=naive.seconds_in_passes / sum(NAIVE_IMAGES / rate for rate in naive_rates),
         engines=tuple(speeds),
     )
 

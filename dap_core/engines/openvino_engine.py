@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
 from dap_core.classifiers import Classifier
-from dap_core.engines.base import Canvases, InputMaker
+from dap_core.engines.base import Canvases
 from dap_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ class OpenvinoEngine:
         except Exception as error:
             reason = str(error).strip().split("\n", 1)[0]
             raise InputError(f"OpenVINO cannot run {classifier.name}; take the torch engine ({reason})") from error
-        self._make_input = InputMaker(classifier, torch.device("cpu"))
+        self._scale = [np.float32(1 / (255 * std)) for std in classifier.std]
+        self._shift = [np.float32(-mean / std) for mean, std in zip(classifier.mean, classifier.std, strict=True)]
 
     def extract_features(self, canvases: Canvases, *, mirror: bool) -> Tensor:
         """The last feature maps, as `Engine` defines them."""
@@ -54,10 +57,20 @@ class OpenvinoEngine:
         self._request.infer([images.numpy()], share_inputs=True)
         return torch.from_numpy(self._request.get_output_tensor(0).data.copy())
 
-    @torch.inference_mode()
     def make_input(self, canvases: Canvases, *, mirror: bool) -> Tensor:
-        """The input of `forward` for these canvases."""
-        return self._make_input(canvases, mirror=mirror).contiguous()
+        """The input of `forward` for these canvases, plane by plane: a tenth of the work of the general way."""
+        count, height, width, _ = canvases.pixels.shape
+        images = np.empty((count * (1 + mirror), 3, height, width), np.float32)
+        for index, (canvas, size_hw) in enumerate(zip(canvases.pixels, canvases.sizes_hw, strict=True)):
+            for channel, plane in enumerate(cv2.split(canvas)):
+                target = images[index, channel]
+                np.multiply(plane, self._scale[channel], out=target)
+                target += self._shift[channel]
+                target[size_hw[0] :] = 0
+                target[:, size_hw[1] :] = 0
+                if mirror:
+                    cv2.flip(target, 1, dst=images[count + index, channel])
+        return torch.from_numpy(images)
 
 
 def import_openvino() -> Any:
