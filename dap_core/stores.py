@@ -80,15 +80,15 @@ class LocalStore:
     def get(self, key: str, *, etag: str | None = None) -> bytes:
         """The bytes of a file; raises ObjectChangedError when size or change time are not those of `etag`."""
         path = self._path(key)
-        if path.exists() and not path.is_file():
-            raise StoreError(f"{key}: not a regular file")
         try:
+            if path.exists() and not path.is_file():
+                raise StoreError(f"{key}: not a regular file")
             with path.open("rb") as file:
                 found = _make_etag(os.fstat(file.fileno()))
                 if etag is not None and found != etag:
                     raise ObjectChangedError(f"{key} changed since it was listed (etag {etag}, now {found})")
                 return file.read()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise _store_error(key, error) from error
 
     def get_range(self, key: str, start: int, stop: int) -> bytes:
@@ -135,7 +135,7 @@ class LocalStore:
         try:
             status = (self.root / key).stat()
             size, etag, modified = status.st_size, _make_etag(status), status.st_mtime
-        except OSError:  # a dangling link is listed; reading it says what is wrong
+        except (OSError, ValueError):  # a dangling link is listed; reading it says what is wrong
             size, etag, modified = 0, "", 0.0
         return ObjectInfo(key.encode("utf-8", "backslashreplace").decode(), size, etag, modified)
 
@@ -144,6 +144,7 @@ def _make_etag(status: os.stat_result) -> str:
     return f"{status.st_size}-{status.st_mtime_ns}"
 
 
-def _store_error(key: str, error: OSError) -> StoreError:
+def _store_error(key: str, error: OSError | ValueError) -> StoreError:
     kind = ObjectMissingError if isinstance(error, FileNotFoundError) else StoreError
-    return kind(f"{key}: {error.strerror or error}")
+    reason = error.strerror if isinstance(error, OSError) else None
+    return kind(f"{key}: {reason or error}")

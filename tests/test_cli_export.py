@@ -13,7 +13,7 @@ from clients.cli.export import ExportFormat, VocFlavorName
 from clients.cli.main import app
 from dap_core.datasets.voc import VOC_FLAVORS
 from dap_core.exports import EXPORTERS
-from tests.export_builders import make_boxes_row, make_ugly_set
+from tests.export_builders import encode_plain, make_boxes_row, make_ugly_set
 from tests.label_set_builders import make_label_set
 
 
@@ -80,3 +80,23 @@ def test_a_map_that_fits_nothing_is_refused_before_anything_is_loaded(tmp_path: 
     result = run("mine", tmp_path / "boxes.csv", "--map", entry, "--out", tmp_path / "labels")
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_recutting_into_the_label_set_is_refused(tmp_path: Path) -> None:
+    make_label_set(tmp_path / "labels", [make_boxes_row("a.png")])
+    result = run("recut", tmp_path / "labels", "--out", tmp_path / "labels" / "cut")
+    assert result.exit_code == 2
+    assert "lies inside the label set" in result.stderr
+    assert not (tmp_path / "labels" / "cut").exists()
+
+
+def test_a_file_name_that_cannot_be_is_one_failure_and_the_rest_is_mined(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(encode_plain((60, 40)))
+    lines = ["path,label", "a.png,cup", f"{'x' * 300}.png,cup", "nul\0.png,cup"]
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    result = run("mine", tmp_path / "list.csv", "--scales", "64", "--out", tmp_path / "label [set] ü")
+    assert result.exit_code == 3
+    assert "1 labelled, 2 failed" in result.stdout
+    assert "2 x unreadable-file" in result.stderr
+    quoted = f"'{tmp_path / 'label [set] ü'}'"
+    assert f"dap show {quoted}   dap stats {quoted}" in result.stdout

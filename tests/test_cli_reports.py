@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from clients.cli import demo
+from clients.cli.console import reports_errors
 from clients.cli.main import app
 from dap_core.label_sets import LabelSet, open_label_set
 from tests.label_set_builders import make_block_cam, make_label_set, make_row
@@ -81,3 +84,50 @@ def test_the_demo_mines_real_photographs_into_a_gallery(tmp_path: Path, capsys: 
     printed = capsys.readouterr().out
     assert "6 labelled, 0 failed" in printed
     assert "motorcycle_left.png" in printed
+
+
+@pytest.mark.parametrize("place", ["file", "file/in", "x" * 300], ids=["file", "in a file", "long"])
+def test_figures_that_cannot_be_written_come_after_the_numbers(label_set: LabelSet, tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+    result = run("stats", label_set.store.uri, "--plot", tmp_path / place, "--json")
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["statistics"]["num_images"] == 2
+    assert result.stderr.count("\n") == 1
+    assert "no figures can be written into" in result.stderr
+
+
+def test_json_has_null_for_what_is_not_finite(label_set: LabelSet) -> None:
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    values = json.loads(run("stats", label_set.store.uri, "--json").stdout, parse_constant=refuse)
+    assert values["statistics"]["aspect"]["edges"][-1] is None
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["stats", "LONG"],
+        ["show", "LONG"],
+        ["show", "SET", "--out", "LONG"],
+        ["evaluate-boxes", "LONG", "--truth", "SET"],
+        ["evaluate-boxes", "SET", "--truth", "LONG"],
+        ["evaluate-boxes", "SET", "--truth", "SET/LONG", "--truth-format", "coco"],
+        ["mine", "LONG", "--out", "SET/x"],
+    ],
+    ids=" ".join,
+)
+def test_a_path_that_is_too_long_is_one_line(label_set: LabelSet, command: list[str]) -> None:
+    result = run(*(word.replace("SET", label_set.store.uri).replace("LONG", "x" * 300) for word in command))
+    assert result.exit_code in (2, 4)
+    assert isinstance(result.exception, SystemExit)
+    assert re.fullmatch(r"error: .*x{300}.*\n", result.stderr)
+
+
+def test_nobody_reading_the_output_is_no_error_to_report() -> None:
+    @reports_errors
+    def command() -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    with pytest.raises(BrokenPipeError):
+        command()

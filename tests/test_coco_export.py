@@ -128,4 +128,4 @@ def test_corners_are_rounded_not_sizes() -> None:
 def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
     label_set = make_mined_set(tmp_path, num_images=1)
     with pytest.raises(DestinationError, match="not an empty folder"):
-        export_coco(label_set, tmp_path / "labels")
+        export_coco(label_set, tmp_path / "images")

@@ -134,6 +134,38 @@ def test_boxes_below_the_lowest_score_are_left_out_and_their_image_stays(tmp_pat
 
 
 @pytest.mark.parametrize("format_", EXPORTERS)
+@pytest.mark.parametrize("min_score", [0.7, 1e300])
+def test_a_score_at_the_limit_is_treated_the_same_by_boxes_and_classes(
+    tmp_path: Path, format_: str, min_score: float
+) -> None:
+    """0.7 is stored as 0.69999999 in float32."""
+    rows = [make_boxes_row("a.png", [(0, 0, 9, 9)], scores=[0.7]), make_boxes_row("b.png", [(0, 0, 9, 9)])]
+    options = ExportOptions(min_score=min_score, classes="used")
+    report = export_label_set(make_label_set(tmp_path / "labels", rows), tmp_path / "out", format_, options)
+    assert (report.num_boxes, report.num_classes) == ((1, 1) if min_score < 1 else (0, 0))
+
+
+@pytest.mark.parametrize("format_", EXPORTERS)
+def test_a_folder_inside_the_label_set_is_refused(tmp_path: Path, format_: str) -> None:
+    label_set = make_label_set(tmp_path / "labels", [make_boxes_row("a.png")])
+    (tmp_path / "link").symlink_to(tmp_path / "labels")
+    for out in (tmp_path / "labels" / "out", tmp_path / "link" / "out", tmp_path / "labels"):
+        with pytest.raises(DestinationError, match="lies inside the label set"):
+            export_label_set(label_set, out, format_)
+    assert not (tmp_path / "labels" / "out").exists()
+
+
+def test_what_a_killed_export_left_is_removed(tmp_path: Path) -> None:
+    label_set = make_label_set(tmp_path / "labels", [make_boxes_row("a.png")])
+    left = tmp_path / "out" / ".unfinished" / "images"
+    left.mkdir(parents=True)
+    (left / "b.png").write_bytes(b"half")
+    export_coco(label_set, tmp_path / "out")
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["annotations.json", "images"]
+    assert [file.name for file in (tmp_path / "out" / "images").iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("format_", EXPORTERS)
 def test_memory_does_not_grow_with_the_label_set(tmp_path: Path, format_: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dap_core.exports.huggingface.GROUP_BYTES", 500_000)
     peaks = []

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dap_core.datasets import READERS, annotations_to_source, open_source, read_annotations
 from dap_core.datasets.annotation_builder import clip_corners
 from dap_core.datasets.annotation_files import detect_format
-from dap_core.errors import DestinationError, SourceError
+from dap_core.errors import DestinationError, SourceError, StoreError
 from dap_core.exports import EXPORTERS, export_label_set
+from dap_core.label_sets.plan import assign_shards, freeze_plan, read_plan
 from tests.export_builders import make_boxes_row, make_ugly_set
 from tests.label_set_builders import make_label_set
 
@@ -53,7 +57,6 @@ def test_what_cannot_be_told_is_refused_in_one_clear_line(exports: Path) -> None
         ("c.json", ""),
         ("d.csv", "path,label\n"),
         ("e.xml", "<html/>"),
-        ("f.xml", "<"),
         ("g.txt", "x"),
     ):
         (exports / name).write_text(text)
@@ -62,6 +65,38 @@ def test_what_cannot_be_told_is_refused_in_one_clear_line(exports: Path) -> None
         with pytest.raises(SourceError, match=message) as caught:
             read_annotations(path)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.xml", b"<annotation>", "a.xml is no XML that can be read"),
+        ("data.yaml", b"names: [", "data.yaml is no YOLO data file: while parsing"),
+        ("a.parquet", b"PAR1", "a.parquet is no Parquet file that can be read"),
+    ],
+)
+def test_why_annotations_cannot_be_read_is_said_of_a_file_and_of_its_folder(
+    tmp_path: Path, name: str, data: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    for path in (tmp_path / name, *([] if name == "a.parquet" else [tmp_path])):
+        with pytest.raises(SourceError, match=message) as caught:
+            read_annotations(path)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(SourceError, match=message):
+        open_source([tmp_path / name])
+
+
+def test_what_only_looks_like_annotations_is_no_obstacle(tmp_path: Path) -> None:
+    """A folder and a dangling link called *.json, and a table of something else, beside folders of classes."""
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "a.png").write_bytes(b"")
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "link.json").symlink_to(tmp_path / "nowhere")
+    pq.write_table(pa.table({"text": ["no boxes"]}), tmp_path / "other.parquet")
+    assert [row.labels for row in open_source([tmp_path]).rows] == [("cat",)]
+    (tmp_path / "boxes.csv").write_text("path,xmin,ymin,xmax,ymax\ncat/a.png,0,0,1,1\n")
+    assert detect_format(tmp_path) == ("csv", tmp_path / "boxes.csv")
 
 
 def test_several_kinds_in_one_folder_have_to_be_told_apart(exports: Path) -> None:
@@ -172,3 +207,55 @@ def test_real_annotations_can_be_mined_with_a_renamed_class(data_dir: Path) -> N
     source = open_source([data_dir / "kangaroo"], label_map={"kangaroo": "wallaby"})
     assert {row.labels for row in source.rows} == {("wallaby",)}
     assert np.mean([row.size > 0 for row in source.rows]) == 1
+
+
+def test_names_of_an_export_are_read_back_as_keys_and_files_stay_where_they_are(tmp_path: Path) -> None:
+    rows = [make_boxes_row(key, [(1, 2, 30, 40)]) for key in ("cat/a.png", "cat/b.jpg")]
+    export_label_set(make_label_set(tmp_path / "labels", rows), tmp_path / "out", "voc")
+    for path in (tmp_path / "out", tmp_path / "out" / "Annotations"):
+        images = read_annotations(path).images
+        assert [(image.key, image.original_key) for image in images] == [
+            ("cat_a.jpg", "cat/a.png"),
+            ("cat_b.jpg", "cat/b.jpg"),
+        ]
+    source = open_source([tmp_path / "out"])
+    assert {row.key: row.size > 0 for row in source.rows} == {"cat_a.jpg": True, "cat_b.jpg": True}
+
+
+@pytest.mark.parametrize(
+    ("data", "problems"),
+    [
+        (b"name,key,size\nb.png,x.png,3\n", {}),
+        (b"", {}),
+        (b"name,key\nb.png\nb.png,x.png\nb.png,y.png\n", {"names.csv line 2", "names.csv line 4"}),
+        (b"name,key\n\xff\n", {"names.csv"}),
+    ],
+    ids=["of something else", "empty", "odd lines", "other encoding"],
+)
+def test_a_list_of_names_that_cannot_be_used_is_reported(exports: Path, data: bytes, problems: set[str]) -> None:
+    (exports / "coco" / "names.csv").write_bytes(data)
+    annotations = read_annotations(exports / "coco")
+    assert {problem.where for problem in annotations.problems} == set(problems)
+    keys = [image.original_key for image in annotations.images]
+    assert keys == [None, "x.png" if len(problems) == 2 else None]
+
+
+def test_names_that_no_file_can_have_are_planned_and_fail_one_by_one(tmp_path: Path) -> None:
+    names = ["good.png", "x" * 300 + ".png", "nul\0.png", "half\ud800.png"]
+    content = {
+        "images": [{"id": index, "file_name": name} for index, name in enumerate(names)],
+        "categories": [{"id": 1, "name": "half\udc00 a class"}],
+        "annotations": [{"image_id": index, "category_id": 1, "bbox": [0, 0, 5, 5]} for index in range(len(names))],
+    }
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    (tmp_path / "good.png").write_bytes(b"x")
+    source = open_source([tmp_path / "boxes.json"])
+    settings = make_label_set(tmp_path / "labels", [make_boxes_row("a.png")]).manifest.settings
+    plan, data = freeze_plan(assign_shards(source.rows), settings)
+    assert read_plan(data) == plan
+    assert {row.labels for row in source.rows} == {("half\\udc00 a class",)}
+    assert source.rows[3].key == "half\\ud800.png"
+    assert source.store.get("good.png", etag=source.rows[0].etag) == b"x"
+    for row in source.rows[1:]:
+        with pytest.raises(StoreError):
+            source.store.get(row.key, etag=row.etag)

@@ -64,6 +64,13 @@ def test_images_are_found_beside_the_file_or_as_coco_has_them(tmp_path: Path, la
     assert (annotations.image_root / "in/a.jpg").samefile(image)
 
 
+def test_a_crowd_flag_may_be_text_and_an_odd_one_is_reported(tmp_path: Path) -> None:
+    boxes = [make_box(iscrowd=flag) for flag in ("0", "1", True, 7)]
+    annotations = read_coco(write(tmp_path, make_content(*boxes)))
+    assert annotations.images[0].ignored.tolist() == [False, True, True, False]
+    assert [problem.where for problem in annotations.problems] == ["annotation 4"]
+
+
 @pytest.mark.parametrize(
     ("entry", "message"),
     [

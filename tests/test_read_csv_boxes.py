@@ -35,6 +35,15 @@ def test_inclusive_corners_are_the_last_pixel_inside(tmp_path: Path) -> None:
     assert read_csv_boxes(path, inclusive=True).images[0].boxes.tolist() == [[0, 10, 64, 11]]
 
 
+def test_an_unknown_split_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    path = write(tmp_path, "split,path,xmin,ymin,xmax,ymax\nval,a.jpg,0,0,1,1\ntrain,b.jpg,0,0,1,1\n")
+    with pytest.raises(SourceError, match="has no split 'test'; it has val, train"):
+        read_csv_boxes(path, split="test")
+    path.write_text("path,xmin,ymin,xmax,ymax\na.jpg,0,0,1,1\n")
+    with pytest.raises(SourceError, match="has no split 'val'; it has none"):
+        read_csv_boxes(path, split="val")
+
+
 @pytest.mark.parametrize("column", ["label", "class", "wnid", "name"])
 def test_any_of_several_columns_names_the_class(tmp_path: Path, column: str) -> None:
     path = write(tmp_path, f"filename,{column},xmin,ymin,xmax,ymax\na.jpg,cat,0,0,1,1\n")

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dap_core.datasets import AnnotatedImage, Problem
 from dap_core.datasets.huggingface import read_huggingface
 from dap_core.errors import SourceError
 from tests.export_builders import encode_plain
@@ -80,6 +81,37 @@ def test_a_box_that_cannot_be_used_is_reported(tmp_path: Path, objects: dict[str
     [problem] = annotations.problems
     assert "a.parquet row 1" in problem.where
     assert message in problem.message
+
+
+@pytest.mark.parametrize("sizes", [{}, {"width": 60, "height": 40}], ids=["no sizes", "sizes"])
+def test_an_image_column_may_be_text_or_bytes(tmp_path: Path, sizes: dict[str, int]) -> None:
+    objects = make_row()["objects"]
+    write(tmp_path / "a.parquet", {"image": "in/a.png", "objects": objects, **sizes})
+    write(tmp_path / "b.parquet", {"image": encode_plain((60, 40)), "objects": objects, **sizes})
+    write(tmp_path / "c.parquet", {"image": 7, "objects": objects, **sizes})
+    annotations = read_huggingface(tmp_path)
+    assert [image.key for image in annotations.images] == ["in/a.png", "b.parquet row 1", "c.parquet row 1"]
+    assert annotations.images[1].size_wh == (60, 40)
+    assert annotations.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("objects", "message"),
+    [
+        ({"bbox": 3.0, "category": [1]}, "bbox of objects must be a list, got float"),
+        ({"bbox": [[1.0, 2.0, 3.0, 4.0]], "category": 1}, "category of objects must be a list, got int"),
+        ("boxes", "objects must be an object, got str"),
+        ([1, 2], "an object must be an object, got int"),
+    ],
+)
+def test_objects_of_another_form_are_reported(tmp_path: Path, objects: object, message: str) -> None:
+    [image], problems = read_objects(write(tmp_path / "a.parquet", make_row(objects=objects)))
+    assert (len(image.boxes), [problem.message for problem in problems]) == (0, [message])
+
+
+def read_objects(path: Path) -> tuple[tuple[AnnotatedImage, ...], tuple[Problem, ...]]:
+    annotations = read_huggingface(path)
+    return annotations.images, annotations.problems
 
 
 def test_broken_files_and_equal_keys_are_reported(tmp_path: Path) -> None:

@@ -128,6 +128,22 @@ def test_a_box_that_cannot_be_used_is_reported_and_the_rest_is_read(tmp_path: Pa
     assert message in problem.message
 
 
+@pytest.mark.parametrize(
+    ("text", "ignored"),
+    [("0", False), ("", False), ("Unspecified", False), ("false", False), ("1", True), (" TRUE ", True), ("yes", True)],
+)
+def test_difficult_boxes_are_to_be_ignored_however_it_is_written(tmp_path: Path, text: str, ignored: bool) -> None:
+    item = make_object(extra=f"<difficult>{text}</difficult>")
+    annotations = read_voc(write_voc(tmp_path, "a", item))
+    assert (annotations.images[0].ignored.tolist(), annotations.problems) == ([ignored], ())
+
+
+def test_a_difficulty_that_nobody_understands_is_reported_and_the_box_counts(tmp_path: Path) -> None:
+    annotations = read_voc(write_voc(tmp_path, "a", make_object(extra="<difficult>perhaps</difficult>")))
+    assert annotations.images[0].ignored.tolist() == [False]
+    assert annotations.problems[0].message == "<difficult> must be 0 or 1, got 'perhaps'; taken as 0"
+
+
 def test_a_box_that_sticks_out_is_clipped_and_reported(tmp_path: Path) -> None:
     annotations = read_voc(write_voc(tmp_path, "a", make_object(corners=(0, 5, 150, 80))))
     np.testing.assert_array_equal(annotations.images[0].boxes, [(0, 4, 100, 80)])

@@ -159,7 +159,7 @@ def test_label_files_without_an_image_and_with_two_are_reported(tmp_path: Path) 
     [
         ("", "holds no YAML file with class names"),
         ("train: images\n", "holds no YAML file with class names"),
-        ("names: [cat]\ntrain: nowhere\n", "leads to no image"),
+        ("names: [cat]\ntrain: nowhere\n", "train: nowhere is not there"),
         ("names: [cat]\n", "leads to no image"),
         ("names: cat\ntrain: images\n", "must give names as a list or by number, got str"),
         ("names: {cat: 0}\ntrain: images\n", "must give names as a list or by number"),
@@ -188,9 +188,39 @@ def test_of_two_yaml_files_one_has_to_be_named(tmp_path: Path) -> None:
     assert len(read_yolo(tmp_path / "data.yaml").images) == 1
 
 
-def test_an_unknown_split_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="leads to no image"):
+def test_an_unknown_split_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="has no split 'test'; it has train, val"):
         read_yolo(write_yolo(tmp_path, {"a.jpg": ""}), split="test")
+
+
+def test_names_too_long_for_any_file_are_not_there(tmp_path: Path) -> None:
+    long = "x" * 300
+    write_yolo(
+        tmp_path, {"a.jpg": "0 0.5 0.5 1 1\n"}, config=f"path: {long}\ntrain: images\nval: {long}\nnames: [cat]\n"
+    )
+    annotations = read_yolo(tmp_path)
+    assert len(annotations.images) == 1
+    assert [(problem.where, problem.message) for problem in annotations.problems] == [("val", f"{long} is not there")]
+    (tmp_path / "data.yaml").write_text("train: train.txt\nnames: [cat]\n")
+    (tmp_path / "train.txt").write_text(f"images/a.jpg\nimages/{long}.jpg\n")
+    assert len(read_yolo(tmp_path).images) == 1
+
+
+def test_without_images_those_that_were_exported_give_the_sizes(tmp_path: Path) -> None:
+    write_yolo(tmp_path / "source", {"in/a.JPEG": None, "b.png": None, "b.jpg": None}, images=".")
+    for name in ("in/a", "b", "gone"):
+        (tmp_path / "out" / "labels" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out" / "labels" / f"{name}.txt").write_text("1 0.5 0.5 0.5 0.25\n")
+    (tmp_path / "out" / "data.yaml").write_text("train: images\nval: images\nnames: [cat, dog]\n")
+    with pytest.raises(SourceError, match="images is not there"):
+        read_yolo(tmp_path / "out")
+    annotations = read_yolo(tmp_path / "out", image_root=tmp_path / "source")
+    assert [(image.key, image.size_wh) for image in annotations.images] == [("in/a.JPEG", (100, 80))]
+    assert {problem.where: problem.message for problem in annotations.problems} == {
+        "b": f"{tmp_path / 'source'} has several images of this name: b.jpg, b.png",
+        "gone": f"{tmp_path / 'source'} has no image of this name",
+    }
+    assert annotations.image_root == tmp_path / "source"
 
 
 @pytest.mark.real_data

@@ -100,3 +100,12 @@ def test_a_name_that_is_not_utf8_is_listed_with_escapes(tmp_path: Path) -> None:
     Path(os.fsdecode(bytes(tmp_path) + b"/\xff.jpg")).write_bytes(b"x")
     [info] = LocalStore(tmp_path).list_objects()
     assert info.key == "\\udcff.jpg"
+
+
+@pytest.mark.parametrize("key", ["x" * 300, "nul\0.jpg", "half\ud800.jpg"], ids=["long", "nul", "surrogate"])
+def test_a_name_that_no_file_can_have_fails_when_it_is_read(tmp_path: Path, key: str) -> None:
+    info = LocalStore(tmp_path).describe(key)
+    assert (info.size, info.etag) == (0, "")
+    assert info.key.encode()
+    with pytest.raises(StoreError):
+        LocalStore(tmp_path).get(key)

@@ -27,7 +27,15 @@ def test_a_label_is_a_wnid_then_a_name_then_an_index(label, expected):
     assert BIRDS.index_of(label) == expected
 
 
-@pytest.mark.parametrize("label", [-1, 4, "4", "n9", "", "-1", "1.0", "  robin"])
+def test_a_name_with_its_wnid_is_that_class_as_exports_write_it():
+    assert (BIRDS.index_of("crane (n1)"), BIRDS.index_of("Crane (n3)"), BIRDS.index_of("robin (n2)")) == (0, 2, 1)
+    named = ClassList.from_pairs([("n1", "crane"), ("n2", "crane (n1)")])
+    assert named.index_of("crane (n1)") == 1  # a class of that very name comes first
+
+
+@pytest.mark.parametrize(
+    "label", [-1, 4, "4", "n9", "", "-1", "1.0", "  robin", "robin (n1)", "crane (n9)", "crane (n1", "(n1)", "crane ()"]
+)
 def test_what_matches_nothing_is_an_unknown_label(label):
     with pytest.raises(UnknownLabelError) as caught:
         BIRDS.index_of(label)

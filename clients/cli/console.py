@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,7 +36,10 @@ class ExitCode(IntEnum):
 
 
 def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Turns errors of the project into one clear line on stderr and an exit code: 2 for the input, 4 for the rest."""
+    """Turns errors of the project and of files into one clear line on stderr and an exit code.
+
+    It is 2 for the input and 4 for the rest. That nobody reads the output any more is no error to report.
+    """
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -46,6 +51,11 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
             raise fail(str(error), ExitCode.USAGE) from error
         except DapError as error:
             raise fail(str(error), ExitCode.FAILED) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise
+            place = f"{error.filename}: " if error.filename else ""
+            raise fail(f"{place}{error.strerror or error}", ExitCode.FAILED) from error
 
     return run
 
@@ -62,8 +72,16 @@ def warn(message: str) -> None:
 
 
 def print_json(values: dict[str, Any]) -> None:
-    """Prints JSON on stdout, unstyled."""
-    sys.stdout.write(json.dumps(values, indent=2) + "\n")
+    """Prints JSON on stdout, unstyled; a number that is not finite becomes null, as JSON has none."""
+    sys.stdout.write(json.dumps(_drop_odd_numbers(values), indent=2, allow_nan=False) + "\n")
+
+
+def _drop_odd_numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _drop_odd_numbers(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_drop_odd_numbers(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def make_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:

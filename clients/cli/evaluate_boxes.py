@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clients.cli.class_maps import parse_class_map
 from clients.cli.console import make_table, print_json, reports_errors, stderr, stdout, warn
+from clients.cli.export import VocFlavorName
 
 if TYPE_CHECKING:
+    from dap_core.datasets import Annotations
     from dap_core.evaluation.metrics import Metric
     from dap_core.evaluation.truth import TruthReport
 
@@ -36,6 +39,13 @@ _PERCENT_SIGNED = ("dx", "dy", "size_bias")
 _SHOWN = 3
 
 
+class BoxFormatName(StrEnum):
+    """What the four numbers of a Hugging Face box are."""
+
+    XYWH = "xywh"
+    XYXY = "xyxy"
+
+
 @reports_errors
 def evaluate_boxes(
     label_set: Annotated[Path, typer.Argument(help="A label set.", show_default=False)],
@@ -55,6 +65,19 @@ def evaluate_boxes(
     ] = None,
     split: Annotated[str | None, typer.Option(help="Part of the truth to use, of CSV and YOLO.")] = None,
     inclusive: Annotated[bool, typer.Option(help="In a CSV, xmax and ymax are the last pixel inside.")] = False,
+    image_root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Images of truth that lacks them. Left out: where the label set was mined from, if sizes are needed.",
+            show_default=False,
+        ),
+    ] = None,
+    voc_flavor: Annotated[
+        VocFlavorName | None, typer.Option(help="How VOC truth counts corners; devkit unless it says.")
+    ] = None,
+    box_format: Annotated[
+        BoxFormatName | None, typer.Option(help="What Hugging Face boxes are; xywh unless told.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, all names included.")] = False,
 ) -> None:
     """Measure the boxes of a label set against drawn ones, beside what a centred box reaches.
@@ -65,61 +88,44 @@ def evaluate_boxes(
 
     [bold]dap evaluate-boxes labels/ --truth annotations/ --map kangaroo=wallaby[/bold]
     """
-    from dap_core.datasets import read_annotations
     from dap_core.evaluation import map_classes, match_truth, measure_overlaps, summarise_overlaps
     from dap_core.label_sets import open_label_set
 
     opened = open_label_set(label_set)
-    options = {"split": split, "inclusive": inclusive or None}
+    settings = opened.manifest.settings
+    options = {
+        "split": split,
+        "inclusive": inclusive or None,
+        "image_root": image_root,
+        "flavor": voc_flavor and voc_flavor.value,
+        "box_format": box_format and box_format.value,
+    }
     with stderr.status(f"reading {truth}"):
-        annotations = read_annotations(
-            truth, truth_format, **{name: value for name, value in options.items() if value is not None}
-        )
+        annotations = _read_truth(truth, truth_format, Path(settings.source), options)
         classes = map_classes(annotations, opened.classes, parse_class_map(class_map or []))
         matched = match_truth(opened, annotations, classes)
-    if not matched.report.num_pairs:
-        _print_report(matched.report)
-        raise ValueError("no image of the label set has a drawn box of one of its labels; give --map or other truth")
-    with stderr.status(f"measuring {matched.report.num_pairs} images and labels"):
-        metrics = summarise_overlaps(measure_overlaps(opened, matched))
+    metrics: Sequence[Metric] = ()
+    if matched.report.num_pairs:
+        with stderr.status(f"measuring {matched.report.num_pairs} images and labels"):
+            metrics = summarise_overlaps(measure_overlaps(opened, matched))
     if as_json:
-        recipe = opened.manifest.settings.recipe.name
-        measured: dict[str, Any] = {metric.name: asdict(metric) for metric in metrics}
-        print_json({"recipe": recipe, "metrics": measured, "truth": asdict(matched.report)})
-        return
-    _print_metrics(metrics, opened.manifest.settings.recipe.name)
-    _print_report(matched.report)
+        measured = {metric.name: asdict(metric) for metric in metrics}
+        print_json({"recipe": settings.recipe.name, "metrics": measured, "truth": asdict(matched.report)})
+    else:
+        if metrics:
+            _print_metrics(metrics, settings.recipe.name)
+        _print_report(matched.report)
+    if not metrics:
+        raise ValueError("no image of the label set has a drawn box of one of its labels; give --map or other truth")
+    if not settings.store_cams:
+        warn("the label set holds no maps, so MaxBoxAcc cannot be measured")
 
 
-def parse_class_map(entries: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
-    """Labels by class from entries `CLASS=LABEL[,LABEL...]` and names of CSV files with lines `class,label`.
+def _read_truth(path: Path, format_: str | None, source: Path, options: dict[str, Any]) -> Annotations:
+    from dap_core.datasets import read_annotations
 
-    Raises ValueError for another form.
-    """
-    labels: dict[str, list[str]] = defaultdict(list)
-    for entry in entries:
-        name, equals, listed = entry.rpartition("=")
-        if equals and name:
-            labels[name] += [label for label in listed.split(",") if label]
-        elif entry.lower().endswith(".csv"):
-            for line, (class_name, label) in _read_pairs(Path(entry)):
-                if line > 1 or label.casefold() not in ("label", "wnid"):
-                    labels[class_name].append(label)
-        else:
-            raise ValueError(f"--map must be CLASS=LABEL[,LABEL...] or a CSV file, got {entry!r}")
-    return {name: tuple(of_class) for name, of_class in labels.items()}
-
-
-def _read_pairs(path: Path) -> list[tuple[int, tuple[str, str]]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            table = [(number, tuple(line)) for number, line in enumerate(csv.reader(lines), 1) if line]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} cannot be read as a UTF-8 CSV file: {error}") from error
-    odd = next((number for number, line in table if len(line) != 2), None)
-    if odd is not None:
-        raise ValueError(f"{path} line {odd}: expected class,label")
-    return [(number, (line[0], line[1])) for number, line in table]
+    given = {name: value for name, value in options.items() if value is not None}
+    return read_annotations(path, format_, originals_root=source, **given)
 
 
 def _print_metrics(metrics: Sequence[Metric], recipe: str) -> None:
@@ -140,11 +146,16 @@ def _print_metrics(metrics: Sequence[Metric], recipe: str) -> None:
 def _format(name: str, value: float) -> str:
     if name == "boxes_per_label":
         return f"{value:.2f}"
+    if math.isnan(value):
+        return "-"
     return f"{100 * value:+.1f}" if name in _PERCENT_SIGNED else f"{100 * value:.1f}%"
 
 
 def _print_report(report: TruthReport) -> None:
     stdout.print(f"{report.num_pairs} pairs of image and label with truth, of {report.num_images} images", markup=False)
+    if report.matched_by_name:
+        text = f"{report.matched_by_name} images have another key in the truth and were found by the end of their path"
+        stdout.print(text, markup=False, soft_wrap=True)
     if report.unmapped_classes:
         listed = [f"{name} ({number} boxes)" for name, number in report.unmapped_classes.items()]
         _warn_of("classes of the truth stand for no label", listed)
@@ -157,6 +168,7 @@ def _print_report(report: TruthReport) -> None:
         ("images have another size in the truth and are left out", report.other_size),
         ("labels have no drawn box", report.labels_without_box),
         ("drawn classes are no label of their image", report.boxes_without_label),
+        ("boxes are difficult or crowds and do not count", report.ignored_boxes),
     ):
         _warn_of(what, names)
 

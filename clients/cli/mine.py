@@ -165,7 +165,7 @@ def _parse_map(entries: list[str]) -> dict[str, str]:
     odd = next((entry for entry, (name, _, _) in zip(entries, pairs, strict=True) if not name), None)
     if odd is not None:
         raise ValueError(f"--map must be CLASS=LABEL, got {odd!r}")
-    return {name: label for name, _, label in pairs}
+    return {name: label.strip() for name, _, label in pairs}
 
 
 def _run(
@@ -228,7 +228,8 @@ def _print_summary(result: dict[str, Any], tally: Tally) -> None:
     for kind, number in tally.failures.most_common():
         stderr.print(f"[red]{number} x {kind}[/], such as ", end="")
         stderr.print(tally.examples[kind], markup=False, soft_wrap=True)
-    stdout.print(f"look at it:  dap show {result['label_set']}   dap stats {result['label_set']}", soft_wrap=True)
+    place = shlex.quote(result["label_set"])
+    stdout.print(f"look at it:  dap show {place}   dap stats {place}", soft_wrap=True, markup=False)
 
 
 def _warn_of_disagreement(tally: Tally) -> None:

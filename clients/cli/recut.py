@@ -48,6 +48,7 @@ def recut(
     from dap_core.stores import LocalStore
 
     parent = open_label_set(label_set)
+    parent.check_outside(out)
     chosen = customise_recipe(
         parent.manifest.settings.recipe if recipe is None else get_recipe(recipe),
         short_sides=parse_numbers(scales, "--scales", int),

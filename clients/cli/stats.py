@@ -48,8 +48,6 @@ def stats(
         cut_by = replace(get_recipe(recipe), cam=opened.manifest.settings.recipe.cam)
         sweeps = compute_sweeps(opened, cut_by) if opened.manifest.settings.store_cams else None
         suspicions = find_suspicious(opened)
-    if plot is not None:
-        _write_figures(statistics, sweeps, plot)
     if as_json:
         print_json(
             {
@@ -59,14 +57,16 @@ def stats(
                 "num_suspicious": len(suspicions),
             }
         )
-        return
-    _print_header(opened, statistics)
-    if sweeps is None:
-        warn("the label set holds no maps, so tables A1 and A2 cannot be cut")
     else:
-        _print_sweeps(sweeps)
-    _print_histograms(statistics)
-    _print_suspicions(suspicions, worst, statistics.num_images)
+        _print_header(opened, statistics)
+        if sweeps is None:
+            warn("the label set holds no maps, so tables A1 and A2 cannot be cut")
+        else:
+            _print_sweeps(sweeps)
+        _print_histograms(statistics)
+        _print_suspicions(suspicions, worst, statistics.num_images)
+    if plot is not None:
+        _write_figures(statistics, sweeps, plot)
 
 
 def _print_header(label_set: LabelSet, statistics: LabelSetStatistics) -> None:
@@ -149,9 +149,14 @@ def _print_suspicions(suspicions: Sequence[Suspicion], worst: int, num_images: i
 
 
 def _write_figures(statistics: LabelSetStatistics, sweeps: Sweeps | None, folder: Path) -> None:
+    """Writes the figures; raises DestinationError when the folder cannot take them."""
+    from dap_core.errors import DestinationError
     from dap_core.plots import plot_histograms, plot_sweeps
 
-    plot_histograms(statistics, folder / "histograms.png")
-    if sweeps is not None:
-        plot_sweeps(sweeps, folder / "sweeps.png")
+    try:
+        plot_histograms(statistics, folder / "histograms.png")
+        if sweeps is not None:
+            plot_sweeps(sweeps, folder / "sweeps.png")
+    except OSError as error:
+        raise DestinationError(f"no figures can be written into {folder}: {error.strerror or error}") from error
     stderr.print(f"figures are in {folder}", markup=False)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dap_core.datasets.annotated_source import annotations_to_source
-from dap_core.datasets.annotation_files import READERS, holds_annotations, read_annotations
+from dap_core.datasets.annotation_files import READERS, check_readable, holds_annotations, read_annotations
 from dap_core.datasets.annotations import AnnotatedImage, Annotations, Problem
 from dap_core.datasets.image_folder import read_image_folder
 from dap_core.datasets.image_list import read_csv_list, read_image_files
@@ -69,6 +69,7 @@ def _open_images(paths: Sequence[Path], labels: Sequence[str]) -> Source:
         return read_csv_list(paths[0])
     odd = next((path for path in paths if path.is_dir() or not is_image_name(path.name)), None)
     if odd is not None:
+        check_readable(odd)
         raise SourceError(f"{odd} is no image file; give one folder, one CSV file, annotations, or image files")
     if not labels:
         raise SourceError("image files need labels: give --label wnid, name, index or auto")

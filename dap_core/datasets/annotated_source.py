@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dap_core.datasets.annotations import Annotations
-from dap_core.datasets.source import Source
+from dap_core.datasets.source import Source, make_plan_row
 from dap_core.errors import SourceError
-from dap_core.label_sets import PlanRow
 from dap_core.stores import LocalStore
 
 
@@ -26,14 +25,13 @@ def annotations_to_source(
     if root is None:
         raise SourceError("the images of these annotations were not found; they must lie beside them, or in images/")
     names = label_map or {}
-    known = set(annotations.class_names).union(*(image.class_names for image in annotations.images))
-    unknown = sorted(names.keys() - known)
+    known = annotations.all_class_names
+    unknown = sorted(names.keys() - set(known))
     if unknown:
         raise SourceError(f"the annotations have no class {unknown[0]!r}; they have {', '.join(sorted(known))[:300]}")
     store = LocalStore(root)
     rows = []
     for image in annotations.images:
         labels = dict.fromkeys(names.get(name, name) for name in image.class_names)
-        info = store.describe(image.key)
-        rows.append(PlanRow(info.key, info.etag, info.size, tuple(filter(None, labels))))
+        rows.append(make_plan_row(store.describe(image.key), filter(None, labels)))
     return Source(store, tuple(rows), problems=annotations.problems)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dap_core.datasets.annotations import AnnotatedImage, Annotations, Problem
+from dap_core.datasets.exported_names import read_exported_names
 from dap_core.datasets.fields import FieldError
 from dap_core.errors import SourceError
 
@@ -31,14 +32,38 @@ class DrawnBox:
     ignored: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """One image with checked boxes; whether it has scores is known when all are read."""
+
+    key: str
+    original_key: str | None
+    size_wh: tuple[int, int] | None
+    boxes: Sequence[DrawnBox]
+
+    def finish(self, scored: bool) -> AnnotatedImage:
+        """The image; where only some boxes of a data set have a score, the rest count as certain."""
+        scores = [1.0 if box.score is None else box.score for box in self.boxes]
+        return AnnotatedImage(
+            key=self.key,
+            size_wh=self.size_wh,
+            boxes=np.array([box.xyxy for box in self.boxes], np.float32).reshape(-1, 4),
+            class_names=tuple(box.class_name for box in self.boxes),
+            ignored=np.array([box.ignored for box in self.boxes], np.bool_),
+            scores=np.array(scores, np.float32) if scored else None,
+            original_key=self.original_key,
+        )
+
+
 class AnnotationsBuilder:
     """Collects the images of one data set and what could not be used of them."""
 
     def __init__(self, source: Path) -> None:
-        """Takes the path that is read, for messages only."""
+        """Takes the path that is read; a `names.csv` beside it gives the original keys of images."""
         self._source = source
-        self._images: dict[str, tuple[tuple[int, int] | None, list[DrawnBox]]] = {}
+        self._images: dict[str, _Image] = {}
         self._problems: list[Problem] = []
+        self.names = read_exported_names(source if source.is_dir() else source.parent, self.report)
 
     def report(self, where: str, message: str) -> None:
         """Notes a problem."""
@@ -52,14 +77,25 @@ class AnnotationsBuilder:
         except ValueError as error:
             self.report(where, str(error))
 
-    def add_image(self, key: str, size_wh: tuple[int, int] | None, boxes: Sequence[DrawnBox], where: str) -> None:
-        """Adds an image and those of its boxes that pass the checks; of a key given twice the first counts."""
+    def add_image(
+        self,
+        key: str,
+        size_wh: tuple[int, int] | None,
+        boxes: Sequence[DrawnBox],
+        where: str,
+        original_key: str | None = None,
+    ) -> None:
+        """Adds an image and those of its boxes that pass the checks; of a key given twice the first counts.
+
+        Left out, `original_key` is what `names.csv` says.
+        """
         if not key.strip():
             self.report(where, "no file name")
         elif key in self._images:
             self.report(where, f"{key} was given before; the first counts")
         else:
-            self._images[key] = (size_wh, self._check_boxes(boxes, size_wh))
+            original = original_key or self.names.get(key)
+            self._images[key] = _Image(key, original, size_wh, self._check_boxes(boxes, size_wh))
 
     def build(self, class_names: Sequence[str] | None = None, image_root: Path | None = None) -> Annotations:
         """The annotations collected so far; left-out `class_names` are those seen, sorted.
@@ -69,12 +105,12 @@ class AnnotationsBuilder:
         if self._problems and not self._images:
             first = self._problems[0]
             raise SourceError(f"{self._source}: no image could be read; {first.where}: {first.message}")
-        drawn = [box for _, boxes in self._images.values() for box in boxes]
+        drawn = [box for image in self._images.values() for box in image.boxes]
         if class_names is None:
             class_names = sorted({box.class_name for box in drawn})
         scored = any(box.score is not None for box in drawn)
         return Annotations(
-            images=tuple(_make_image(key, size, boxes, scored) for key, (size, boxes) in self._images.items()),
+            images=tuple(image.finish(scored) for image in self._images.values()),
             class_names=tuple(dict.fromkeys(class_names)),
             problems=tuple(self._problems),
             image_root=image_root,
@@ -92,11 +128,22 @@ class AnnotationsBuilder:
             raise FieldError("the class has no name")
         if box.score is not None and not math.isfinite(box.score):
             raise FieldError(f"the score is {box.score}")
-        clipped, overhang = clip_corners(box.xyxy, size_wh)
-        if overhang > _ROUNDING_PX:
-            size = f" of {size_wh[0]}x{size_wh[1]} pixels" if size_wh else ""
-            self.report(box.where, f"{describe(box.xyxy)} sticks out of the image{size} by {overhang:g}; clipped")
+        clipped, complaint = check_corners(box.xyxy, size_wh)
+        if complaint:
+            self.report(box.where, complaint)
         return DrawnBox(box.where, clipped, box.class_name, box.score, box.ignored)
+
+
+def check_corners(xyxy: Corners, size_wh: tuple[int, int] | None) -> tuple[Corners, str]:
+    """The box within the image, and what to report of it: empty where it fits but for the rounding of its file.
+
+    Raises FieldError as `clip_corners` does.
+    """
+    clipped, overhang = clip_corners(xyxy, size_wh)
+    if overhang <= _ROUNDING_PX:
+        return clipped, ""
+    size = f" of {size_wh[0]}x{size_wh[1]} pixels" if size_wh else ""
+    return clipped, f"{describe(xyxy)} sticks out of the image{size} by {overhang:g}; clipped"
 
 
 def clip_corners(xyxy: Corners, size_wh: tuple[int, int] | None) -> tuple[Corners, float]:
@@ -121,16 +168,3 @@ def clip_corners(xyxy: Corners, size_wh: tuple[int, int] | None) -> tuple[Corner
 def describe(xyxy: Corners) -> str:
     """The box in words, for messages."""
     return f"box ({', '.join(f'{side:g}' for side in xyxy)})"
-
-
-def _make_image(key: str, size_wh: tuple[int, int] | None, boxes: Sequence[DrawnBox], scored: bool) -> AnnotatedImage:
-    """An image; where only some boxes of a data set have a score, the rest count as certain."""
-    scores = [1.0 if box.score is None else box.score for box in boxes]
-    return AnnotatedImage(
-        key=key,
-        size_wh=size_wh,
-        boxes=np.array([box.xyxy for box in boxes], np.float32).reshape(-1, 4),
-        class_names=tuple(box.class_name for box in boxes),
-        ignored=np.array([box.ignored for box in boxes], np.bool_),
-        scores=np.array(scores, np.float32) if scored else None,
-    )

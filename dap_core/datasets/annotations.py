@@ -27,8 +27,9 @@ class Problem:
 class AnnotatedImage:
     """One image and the boxes drawn on it.
 
-    `key` is its file name as the annotations give it, with forward slashes. `size_wh` is what they say of its
-    size, None when they say nothing. `boxes` float32 [N, 4] xyxy half-open in pixels, with the class name, score
+    `key` is its file name as the annotations give it, with forward slashes; `original_key` is its key in the label set
+    that they were exported from, where the export had to rename it. `size_wh` is what they say of its size, None when
+    they say nothing. `boxes` float32 [N, 4] xyxy half-open in pixels, with the class name, score
     (None for truth) and ignore flag of each: a box to ignore (VOC `difficult`, COCO `iscrowd`) is neither to be
     found nor to be counted against.
     """
@@ -39,6 +40,7 @@ class AnnotatedImage:
     class_names: tuple[str, ...]
     ignored: NDArray[np.bool_]
     scores: FloatArray | None = None
+    original_key: str | None = None
 
     def __post_init__(self) -> None:
         if self.boxes.shape != (len(self.class_names), 4) or self.ignored.shape != (len(self.class_names),):
@@ -60,3 +62,9 @@ class Annotations:
     class_names: tuple[str, ...]
     problems: tuple[Problem, ...] = field(default=())
     image_root: Path | None = None
+
+    @property
+    def all_class_names(self) -> tuple[str, ...]:
+        """The declared classes, then those that are only drawn."""
+        drawn = (name for image in self.images for name in image.class_names)
+        return tuple(dict.fromkeys((*self.class_names, *drawn)))

@@ -15,6 +15,7 @@ from dap_core.datasets.fields import (
     expect_mapping,
     get_field,
     get_name,
+    parse_flag,
     parse_number,
     parse_numbers,
     parse_size,
@@ -100,7 +101,9 @@ def _read_boxes(
                 raise FieldError(f"there is no category {category}")
             x, y, width, height = parse_numbers(get_field(item, "bbox"), "bbox", 4)
             score = parse_number(item["score"], "score") if item.get("score") is not None else None
-            crowd = bool(item.get("iscrowd"))
+            crowd = False
+            with builder.reporting(where):
+                crowd = parse_flag(item.get("iscrowd"), "iscrowd")
             yield image_id, DrawnBox(where, (x, y, x + width, y + height), names[category], score, crowd)
 
 

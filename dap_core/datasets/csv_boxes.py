@@ -32,12 +32,16 @@ def read_csv_boxes(
     pixel inside. A line without any corner is an image without a box. Of a file with a `split` column only the
     lines of `split` are read when given; images that lie in <split>/<path> are found there.
 
-    Raises SourceError when the file is no UTF-8 CSV file, its header lacks a column, or no line is usable.
+    Raises SourceError when the file is no UTF-8 CSV file, its header lacks a column, it has no line of `split`, or no
+    line is usable.
     """
     header, lines = _read_lines(path)
     columns = _find_columns(path, header)
     builder = AnnotationsBuilder(path)
     rows = list(_read_rows(lines, header, columns, builder))
+    splits = dict.fromkeys(row.split for row in rows)
+    if split is not None and split not in splits:
+        raise SourceError(f"{path} has no split {split!r}; it has {', '.join(filter(None, splits)) or 'none'}")
     folder = image_root or path.parent
     in_split_folders = any(
         is_file(folder / row.split / row.key) and not is_file(folder / row.key) for row in rows[:20] if row.split

@@ -13,6 +13,9 @@ from defusedxml.ElementTree import fromstring
 
 from dap_core.errors import SourceError
 
+_FLAGS = dict.fromkeys(("", "0", "0.0", "false", "no", "unspecified"), False)
+_FLAGS |= dict.fromkeys(("1", "1.0", "true", "yes"), True)
+
 
 class FieldError(ValueError):
     """One value or item cannot be used; readers turn it into a problem and go on."""
@@ -109,6 +112,14 @@ def parse_numbers(values: object, what: str, count: int) -> tuple[float, ...]:
     if not isinstance(values, list | tuple) or len(values) != count:
         raise FieldError(f"{what} must be {count} numbers, got {values!r:.60}")
     return tuple(parse_number(value, what) for value in values)
+
+
+def parse_flag(value: object, what: str) -> bool:
+    """Whether a flag is set, of 0, 1, a truth value or a word for one; what is left out or unspecified is not."""
+    flag = _FLAGS.get(str("" if value is None else value).strip().casefold())
+    if flag is None:
+        raise FieldError(f"{what} must be 0 or 1, got {value!r:.40}; taken as 0")
+    return flag
 
 
 def parse_size(width: object, height: object) -> tuple[int, int]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from dap_core.datasets.annotation_builder import AnnotationsBuilder, DrawnBox
 from dap_core.datasets.annotations import Annotations
+from dap_core.datasets.exported_names import OriginalImages
 from dap_core.datasets.fields import (
     FieldError,
     expect_list,
@@ -24,11 +26,12 @@ from dap_core.errors import SourceError
 def read_fiftyone(path: Path, *, image_root: Path | None = None) -> Annotations:
     """The annotations of a FiftyOneImageDetectionDataset folder, or of its `labels.json`.
 
-    Boxes are relative, so the size of each image is read from its header; images are looked for in `image_root`,
-    by default `data/`. Raises SourceError when the file is no such JSON or not one image can be read.
+    Boxes are relative, so the size of each image is read from its header. Images lie in `data/`; where there is none,
+    those that the labels were exported from are looked for in `image_root`, and keys are relative to that.
+
+    Raises SourceError when the file is no such JSON or not one image can be read.
     """
     file = path / "labels.json" if path.is_dir() else path
-    root = image_root or file.parent / "data"
     try:
         content = expect_mapping(read_json(file), "the file")
         names = [str(name) for name in expect_list(content.get("classes") or [], "classes")]
@@ -36,17 +39,42 @@ def read_fiftyone(path: Path, *, image_root: Path | None = None) -> Annotations:
     except ValueError as error:
         raise SourceError(f"{file} is no FiftyOne detection file: {error}") from error
     builder = AnnotationsBuilder(path)
-    images = _list_images(root, builder)
-    for stem, items in labels.items():
+    root = file.parent / "data"
+    if image_root is not None and not root.is_dir():
+        root = image_root
+        found = _find_originals(labels, OriginalImages(root, builder.names), builder)
+    else:
+        found = _find_images(labels, root, builder)
+    for stem, key, original_key in found:
         with builder.reporting(stem):
-            if stem not in images:
-                raise FieldError(f"there is no image of this name in {root.name}/")
-            size_wh = read_upright_size(images[stem])
-            boxes = _read_boxes(items, stem, size_wh, names, builder)
-            builder.add_image(images[stem].relative_to(root).as_posix(), size_wh, boxes, stem)
+            size_wh = read_upright_size(root / key)
+            boxes = _read_boxes(labels[stem], stem, size_wh, names, builder)
+            builder.add_image(key, size_wh, boxes, stem, original_key)
+    return builder.build(names or None, root if root.is_dir() else None)
+
+
+def _find_originals(
+    labels: dict[str, Any], originals: OriginalImages, builder: AnnotationsBuilder
+) -> Iterator[tuple[str, str, str | None]]:
+    """Name in the labels, key and original key of each image, of those that were exported."""
+    for stem in labels:
+        with builder.reporting(stem):
+            key = originals.find_key(stem)
+            yield stem, key, key
+
+
+def _find_images(
+    labels: dict[str, Any], root: Path, builder: AnnotationsBuilder
+) -> Iterator[tuple[str, str, str | None]]:
+    """The same of the images beside the labels, whose original keys are still to be found."""
+    images = _list_images(root, builder)
+    for stem in labels:
+        if stem in images:
+            yield stem, images[stem].relative_to(root).as_posix(), None
+        else:
+            builder.report(stem, f"there is no image of this name in {root.name}/")
     for stem in images.keys() - labels.keys():
         builder.report(stem, "the image is not in the labels; left out")
-    return builder.build(names or None, root if root.is_dir() else None)
 
 
 def _list_images(root: Path, builder: AnnotationsBuilder) -> dict[str, Path]:

@@ -14,7 +14,15 @@ import pyarrow.parquet as pq
 
 from dap_core.datasets.annotation_builder import AnnotationsBuilder, Corners, DrawnBox
 from dap_core.datasets.annotations import Annotations
-from dap_core.datasets.fields import FieldError, expect_mapping, get_field, parse_number, parse_numbers, parse_size
+from dap_core.datasets.fields import (
+    FieldError,
+    expect_list,
+    expect_mapping,
+    get_field,
+    parse_number,
+    parse_numbers,
+    parse_size,
+)
 from dap_core.datasets.image_roots import find_image_root, read_upright_size
 from dap_core.errors import SourceError
 
@@ -39,22 +47,23 @@ def read_huggingface(path: Path, *, box_format: BoxFormat = "xywh", image_root: 
     keys: list[str] = []
     for file in files:
         with builder.reporting(file.name):
-            table = _open(file)
+            table = open_objects(file)
             reader = _RowReader(builder, read_class_names(table.schema_arrow), box_format)
             names |= dict.fromkeys(reader.class_names or ())
             for where, row in _iterate_rows(table, file):
-                keys.append(_read_key(row, where))
-                reader.add_row(row, keys[-1], where)
+                with builder.reporting(where):
+                    keys.append(_read_key(row, where))
+                    reader.add_row(row, keys[-1], where)
     return builder.build(list(names) or None, image_root or find_image_root([path, path / "images"], keys))
 
 
 def read_class_names(schema: pa.Schema) -> list[str] | None:
     """The names of the class feature of `objects`, from the schema's metadata; None when there are none."""
     try:
-        features = json.loads((schema.metadata or {})[METADATA_KEY])["info"]["features"]
+        feature = json.loads((schema.metadata or {})[METADATA_KEY])["info"]["features"]["objects"]
     except (KeyError, TypeError, ValueError):
         return None
-    return _find_names(features.get("objects"))
+    return _find_names(feature)
 
 
 def _find_names(feature: object) -> list[str] | None:
@@ -65,7 +74,8 @@ def _find_names(feature: object) -> list[str] | None:
     return next((names for item in inner if (names := _find_names(item))), None)
 
 
-def _open(file: Path) -> pq.ParquetFile:
+def open_objects(file: Path) -> pq.ParquetFile:
+    """A Parquet file with a column `objects`; raises FieldError for any other."""
     try:
         table = pq.ParquetFile(file)
     except (pa.ArrowException, OSError) as error:
@@ -78,7 +88,8 @@ def _open(file: Path) -> pq.ParquetFile:
 def _iterate_rows(table: pq.ParquetFile, file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Rows with the columns that count; image bytes only where no column gives the size."""
     present = set(table.schema_arrow.names)
-    image = "image.path" if {"width", "height"} <= present else "image"
+    has_path = "image" in present and pa.types.is_struct(table.schema_arrow.field("image").type)
+    image = "image.path" if has_path and {"width", "height"} <= present else "image"
     columns = [*({"key", "width", "height", "objects"} & present), *([image] if "image" in present else [])]
     number = 0
     try:
@@ -91,8 +102,10 @@ def _iterate_rows(table: pq.ParquetFile, file: Path) -> Iterator[tuple[str, dict
 
 
 def _read_key(row: dict[str, Any], where: str) -> str:
-    key = row.get("key") or (row.get("image") or {}).get("path")
-    return str(key) if key else where
+    """The key, else the path of the image, else where the row is."""
+    image = row.get("image")
+    path = image.get("path") if isinstance(image, dict) else image if isinstance(image, str) else None
+    return str(row.get("key") or path or where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +141,19 @@ class _RowReader:
 def _read_size(row: dict[str, Any]) -> tuple[int, int] | None:
     if row.get("width") is not None and row.get("height") is not None:
         return parse_size(row["width"], row["height"])
-    data = (row.get("image") or {}).get("bytes")
-    return read_upright_size(io.BytesIO(data)) if data else None
+    image = row.get("image")
+    data = image.get("bytes") if isinstance(image, dict) else image
+    return read_upright_size(io.BytesIO(data)) if data and isinstance(data, bytes) else None
 
 
 def _list_objects(value: object) -> list[dict[str, Any]]:
     """Objects one by one, whether stored as a list of structs or a struct of lists."""
     if isinstance(value, list):
         return [expect_mapping(item, "an object") for item in value]
-    columns = {name: items or [] for name, items in expect_mapping(value or {}, "objects").items()}
+    columns = {
+        name: [] if items is None else expect_list(items, f"{name} of objects")
+        for name, items in expect_mapping({} if value is None else value, "objects").items()
+    }
     if len({len(items) for items in columns.values()}) > 1:
         raise FieldError("the lists of objects differ in length")
     return [dict(zip(columns, items, strict=True)) for items in zip(*columns.values(), strict=True)]

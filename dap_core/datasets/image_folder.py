@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dap_core.datasets.source import Source, is_image_name
+from dap_core.datasets.source import Source, is_image_name, make_plan_row
 from dap_core.errors import SourceError
 from dap_core.label_sets import PlanRow
 from dap_core.stores import LocalStore
@@ -28,7 +28,7 @@ def read_image_folder(root: Path, labels: Sequence[str] = ()) -> Source:
             continue
         folder, slash, _ = info.key.partition("/")
         own_labels = (folder,) if slash else ()
-        rows.append(PlanRow(info.key, info.etag, info.size, tuple(labels) or own_labels))
+        rows.append(make_plan_row(info, labels or own_labels))
     if not rows:
         raise SourceError(f"{root} holds no image ({num_skipped} other files); expected {root}/<class>/<image>.jpg")
     return Source(store, tuple(rows), num_skipped)

@@ -7,9 +7,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from dap_core.datasets.source import Source
+from dap_core.datasets.source import Source, make_plan_row
 from dap_core.errors import SourceError
-from dap_core.label_sets import PlanRow
 from dap_core.stores import LocalStore
 
 
@@ -55,6 +54,5 @@ def _make_source(listed: Sequence[tuple[Path, tuple[str, ...]]], folder: Path, a
     store = LocalStore(root)
     rows = []
     for path, (_, labels) in zip(paths, listed, strict=True):
-        info = store.describe(path.relative_to(root).as_posix())
-        rows.append(PlanRow(info.key, info.etag, info.size, labels))
+        rows.append(make_plan_row(store.describe(path.relative_to(root).as_posix()), labels))
     return Source(store, tuple(rows))

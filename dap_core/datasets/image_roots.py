@@ -31,6 +31,14 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_dir(path: Path) -> bool:
+    """Whether a path is a folder; one that no file system could hold is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def read_upright_size(file: Path | IO[bytes]) -> tuple[int, int]:
     """Width and height of an image after its EXIF orientation, from the header alone.
 

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 
 from dap_core.datasets.annotation_builder import AnnotationsBuilder, Corners, DrawnBox
 from dap_core.datasets.annotations import Annotations
-from dap_core.datasets.fields import FieldError, get_text, parse_number, parse_size, read_xml
+from dap_core.datasets.fields import FieldError, get_text, parse_flag, parse_number, parse_size, read_xml
 from dap_core.datasets.image_roots import find_image_root, is_file
 from dap_core.datasets.source import is_image_name
 from dap_core.errors import SourceError
@@ -111,7 +111,7 @@ def _add_image(document: _Document, root: Path | None, flavor: VocFlavor | None,
     for number, item in enumerate(document.root.iterfind("object"), 1):
         where = f"{document.where} object {number}"
         with builder.reporting(where):
-            boxes.append(_read_object(item, used, where))
+            boxes.append(_read_object(item, used, where, builder))
     builder.add_image(key, size_wh, boxes, document.where)
 
 
@@ -120,10 +120,12 @@ def _read_flavor(root: Element) -> VocFlavor:
     return next((flavor for flavor in VOC_FLAVORS if written == FLAVOR_MARK + flavor), "devkit")
 
 
-def _read_object(item: Element, flavor: VocFlavor, where: str) -> DrawnBox:
+def _read_object(item: Element, flavor: VocFlavor, where: str, builder: AnnotationsBuilder) -> DrawnBox:
     box = item.find("bndbox")
     if box is None:
         raise FieldError("<bndbox> is missing")
     x1, y1, x2, y2 = (parse_number(get_text(box, tag), f"<{tag}>") for tag in ("xmin", "ymin", "xmax", "ymax"))
-    ignored = (item.findtext("difficult") or "0").strip() not in ("0", "")
+    ignored = False
+    with builder.reporting(where):
+        ignored = parse_flag(item.findtext("difficult"), "<difficult>")
     return DrawnBox(where, shift_corners((x1, y1, x2, y2), flavor), get_text(item, "name"), ignored=ignored)

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from dap_core.datasets.annotation_builder import AnnotationsBuilder, DrawnBox
 from dap_core.datasets.annotations import Annotations
-from dap_core.datasets.fields import FieldError, expect_mapping, parse_number, read_text
-from dap_core.datasets.image_roots import read_upright_size
-from dap_core.datasets.source import is_image_name
-from dap_core.errors import SourceError
+from dap_core.datasets.exported_names import OriginalImages
+from dap_core.datasets.fields import FieldError, parse_number, read_text
+from dap_core.datasets.image_roots import is_file, read_upright_size
+from dap_core.datasets.yolo_layout import (
+    find_base,
+    find_label_file,
+    find_place,
+    find_yaml,
+    list_bare_labels,
+    list_entries,
+    list_images,
+    read_config,
+    read_names,
+)
 
-_SPLITS = ("train", "val", "test")
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """An image, its label file, and its key, original where it lies where it was exported from."""
+
+    file: Path
+    labels: Path
+    key: str
+    original_key: str | None = None
 
 
 def read_yolo(path: Path, *, split: str | None = None, image_root: Path | None = None) -> Annotations:
@@ -23,98 +39,46 @@ def read_yolo(path: Path, *, split: str | None = None, image_root: Path | None =
 
     A line is `class cx cy w h`, optionally with a score, or the outline of a polygon, of which the box is taken;
     all relative to the upright size of the image, which is read from its header. An image without a label file has
-    no box. Keys are relative to `image_root`, by default `images/` when all images lie in it, else the folder.
+    no box. Keys are relative to `images/` when all images lie in it, else to the folder. Where there are no images,
+    those that the labels were exported from are looked for in `image_root`, and keys are relative to that.
 
-    Raises SourceError when there is no usable YAML file or not one image.
+    Raises SourceError when there is no usable YAML file, no such split, or not one image.
     """
-    config_path = _find_yaml(path) if path.is_dir() else path
-    config = _read_config(config_path)
+    config_path = find_yaml(path) if path.is_dir() else path
+    config = read_config(config_path)
     builder = AnnotationsBuilder(path)
-    names = _read_names(config_path, config)
-    base = _find_base(config_path, config)
-    images = list(dict.fromkeys(_list_images(base, config, split, builder)))
+    names = read_names(config_path, config)
+    base = find_base(config_path, config)
+    entries = list_entries(config_path, config, split)
+    bare = image_root is not None and not any(find_place(base, entry) for _, entry in entries)
+    if image_root is not None and bare:
+        root = image_root
+        originals = OriginalImages(image_root, builder.names)
+        images = list(_find_originals(list_bare_labels(base, entries, builder), originals, image_root, builder))
+    else:
+        files = list(dict.fromkeys(list_images(base, entries, builder)))
+        root = _guess_root(base, files)
+        images = [_Image(file, find_label_file(file), _relate(file, root)) for file in files]
     if not images:
-        raise SourceError(f"{config_path} leads to no image below {base}")
-    root = image_root or _guess_root(base, images)
-    labels = {image: _find_label_file(image) for image in images}
+        builder.report(config_path.name, f"leads to no image below {base}")
     for image in images:
-        with builder.reporting(_relate(image, base)):
-            size_wh = read_upright_size(image)
-            boxes = _read_boxes(labels[image], _relate(labels[image], base), names, size_wh, builder)
-            builder.add_image(_relate(image, root), size_wh, boxes, _relate(image, base))
-    _report_shared(labels, base, builder)
-    if split is None:
-        _report_orphans(labels, base, builder)
+        where = _relate(image.file, base)
+        with builder.reporting(where):
+            size_wh = read_upright_size(image.file)
+            boxes = _read_boxes(image.labels, _relate(image.labels, base), names, size_wh, builder)
+            builder.add_image(image.key, size_wh, boxes, where, image.original_key)
+    if not bare:
+        _report_labels(images, base, builder, orphans=split is None)
     return builder.build(list(names.values()), root)
 
 
-def list_yaml_files(folder: Path) -> list[Path]:
-    """The YAML files of a folder that name classes."""
-    return [file for file in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]) if _names_classes(file)]
-
-
-def _find_yaml(folder: Path) -> Path:
-    found = list_yaml_files(folder)
-    if not found:
-        raise SourceError(f"{folder} holds no YAML file with class names; expected data.yaml")
-    if len(found) > 1:
-        raise SourceError(f"{folder} holds {', '.join(file.name for file in found)}; name one of them")
-    return found[0]
-
-
-def _names_classes(file: Path) -> bool:
-    try:
-        return "names" in _read_config(file)
-    except SourceError:
-        return False
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        return expect_mapping(yaml.safe_load(read_text(path)), "the file")
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise SourceError(f"{path} is no YOLO data file: {reason}") from error
-
-
-def _read_names(path: Path, config: dict[str, Any]) -> dict[int, str]:
-    names = config.get("names")
-    if isinstance(names, list):
-        names = dict(enumerate(names))
-    if not isinstance(names, dict) or not all(isinstance(index, int) for index in names):
-        raise SourceError(f"{path} must give names as a list or by number, got {type(names).__name__}")
-    return {index: str(names[index]) for index in sorted(names)}
-
-
-def _find_base(path: Path, config: dict[str, Any]) -> Path:
-    """The folder that splits are relative to: `path` as seen from the YAML file, or its own where that is not there."""
-    named = path.parent / str(config.get("path") or ".")
-    return named if named.is_dir() else path.parent
-
-
-def _list_images(base: Path, config: dict[str, Any], split: str | None, builder: AnnotationsBuilder) -> Iterator[Path]:
-    for name in _SPLITS if split is None else (split,):
-        given = config.get(name)
-        if given is None:
-            if split is not None:
-                builder.report(name, "the YAML file has no such split")
-            continue
-        for entry in given if isinstance(given, list) else [given]:
-            with builder.reporting(name):
-                yield from _list_entry(base, str(entry))
-
-
-def _list_entry(base: Path, entry: str) -> Iterator[Path]:
-    """The images of a folder, or those listed in a text file."""
-    place = base / entry
-    if not place.exists() and entry.startswith("../"):
-        place = base / entry[3:]  # some writers count from a folder below the YAML file
-    if place.is_dir():
-        yield from (file for file in sorted(place.rglob("*")) if file.is_file() and is_image_name(file.name))
-    elif place.is_file():
-        yield from (base / line.strip() for line in read_text(place).splitlines() if line.strip())
-    else:
-        raise FieldError(f"{entry} is not there")
+def _find_originals(
+    labels: Iterator[tuple[str, Path]], originals: OriginalImages, root: Path, builder: AnnotationsBuilder
+) -> Iterator[_Image]:
+    for stem, file in dict(labels).items():
+        with builder.reporting(stem):
+            key = originals.find_key(stem)
+            yield _Image(root / key, file, key, key)
 
 
 def _guess_root(base: Path, images: Sequence[Path]) -> Path:
@@ -126,20 +90,11 @@ def _relate(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
-def _find_label_file(image: Path) -> Path:
-    """Where the labels of an image are: the last folder `images` of its path becomes `labels`, its suffix `.txt`."""
-    parts = list(image.parts)
-    folders = [index for index, part in enumerate(parts[:-1]) if part == "images"]
-    if folders:
-        parts[folders[-1]] = "labels"
-    return Path(*parts).with_suffix(".txt")
-
-
 def _read_boxes(
     file: Path, where: str, names: dict[int, str], size_wh: tuple[int, int], builder: AnnotationsBuilder
 ) -> list[DrawnBox]:
     boxes = []
-    if file.is_file() and file.stat().st_size:
+    if is_file(file) and file.stat().st_size:
         with builder.reporting(where):
             for number, line in enumerate(read_text(file).splitlines(), 1):
                 if line.strip():
@@ -165,19 +120,16 @@ def _read_line(cells: list[str], where: str, names: dict[int, str], size_wh: tup
     return DrawnBox(where, (left * width, top * height, right * width, bottom * height), names[int(index)], score)
 
 
-def _report_shared(labels: dict[Path, Path], base: Path, builder: AnnotationsBuilder) -> None:
-    """Reports label files that several images have, told apart by nothing but their suffix."""
+def _report_labels(images: Sequence[_Image], base: Path, builder: AnnotationsBuilder, *, orphans: bool) -> None:
+    """Reports label files that several images have, told apart by nothing but their suffix, and those that none has."""
     owners: dict[Path, Path] = {}
-    for image, file in labels.items():
-        first = owners.setdefault(file, image)
-        if first != image and file.is_file():
-            builder.report(_relate(file, base), f"belongs to both {first.name} and {image.name}; both got its boxes")
-
-
-def _report_orphans(labels: dict[Path, Path], base: Path, builder: AnnotationsBuilder) -> None:
-    """Reports label files that no image has."""
-    known, image_folders = set(labels.values()), {image.parent for image in labels}
-    for folder in sorted({file.parent for file in known} - image_folders):
+    for image in images:
+        first = owners.setdefault(image.labels, image.file)
+        if first != image.file and is_file(image.labels):
+            message = f"belongs to both {first.name} and {image.file.name}; both got its boxes"
+            builder.report(_relate(image.labels, base), message)
+    folders = {file.parent for file in owners} - {image.file.parent for image in images}
+    for folder in sorted(folders) if orphans else ():
         for file in sorted(folder.glob("*.txt")):
-            if file not in known:
+            if file not in owners:
                 builder.report(_relate(file, base), "there is no image of this label file")

@@ -5,17 +5,19 @@ Everything that finds no counterpart is named in the report; nothing is dropped 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dap_core.datasets import AnnotatedImage, Annotations, Problem
+from dap_core.datasets.annotation_builder import check_corners
 from dap_core.datasets.csv_boxes import ONLY_CLASS
+from dap_core.datasets.fields import FieldError
 from dap_core.errors import InputError, UnknownLabelError
-from dap_core.label_sets import LabelSet
+from dap_core.evaluation.truth_keys import match_keys
+from dap_core.label_sets import LabelSet, LabelSetRow
 from dap_core.types import ClassList, FloatArray
 
 ClassMap = Mapping[str, frozenset[int]]
@@ -31,7 +33,9 @@ class TruthReport:
     num_pairs: int
     """Pairs of an image and one of its labels that have at least one drawn box: what is evaluated."""
     problems: tuple[Problem, ...]
-    """What could not be read of the truth files."""
+    """What could not be read of the truth files, and boxes of truth without sizes that stick out of their image."""
+    matched_by_name: int
+    """Images whose truth has another key: the end of the path, or the name without suffix, had to do."""
     unmapped_classes: dict[str, int]
     """Classes of the truth that stand for no label, with the number of their boxes."""
     images_without_truth: tuple[str, ...]
@@ -46,6 +50,10 @@ class TruthReport:
     """Labels of images with truth for which no box is drawn, as `key: class`."""
     boxes_without_label: tuple[str, ...]
     """Mapped classes drawn in an image that does not have their label, as `key: class`."""
+    num_ignored: int
+    """Boxes marked difficult or as a crowd, which are neither to be found nor to be counted against."""
+    ignored_boxes: tuple[str, ...]
+    """The classes of those boxes, as `key: class`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,7 @@ def map_classes(
     Truth that names no classes (a CSV file of boxes only) stands for whatever label the image has.
     Raises InputError when `given` names a class that the truth does not have, UnknownLabelError for an unknown label.
     """
-    given, known = given or {}, list(annotations.class_names)
+    given, known = given or {}, list(annotations.all_class_names)
     if known == [ONLY_CLASS] and not given:
         return {ONLY_CLASS: frozenset(range(len(classes)))}
     odd = sorted(set(given) - set(known))
@@ -78,84 +86,93 @@ def map_classes(
 
 
 def match_truth(label_set: LabelSet, annotations: Annotations, class_map: ClassMap) -> Truth:
-    """Truth by image and label, matched by key, else by file name, else by file name without suffix, if unique.
+    """Truth by image and label, matched as `match_keys` does; where an export renamed images, by their original keys.
 
-    An image whose truth was drawn at another size is left out: its boxes lie in another frame.
+    An image whose truth was drawn at another size is left out: its boxes lie in another frame. Where the truth gives no
+    size, its boxes are clipped to the image.
     """
     rows = {row.key: row for row in label_set.rows(cams=False)}
-    failed = {failure.key for failure in label_set.failures()}
-    matches, unmatched, ambiguous = match_keys([*rows, *failed], [image.key for image in annotations.images])
-    by_key = {matches[image.key]: image for image in annotations.images if image.key in matches}
-    found: dict[str, dict[int, FloatArray]] = {}
-    other_size, labels_without_box, boxes_without_label = [], [], []
+    failed = {failure.key: failure for failure in label_set.failures() if failure.key not in rows}
+    matches, unmatched, ambiguous = match_keys([*rows, *failed], [_get_key(image) for image in annotations.images])
+    by_key = {matches[_get_key(image)]: image for image in annotations.images if _get_key(image) in matches}
+    pairs = _Pairs(label_set, class_map)
     for key, image in by_key.items():
-        row = rows.get(key)
-        if row is None:
-            continue
-        if image.size_wh not in (None, row.size_wh):
-            other_size.append(f"{key}: truth {_name_size(image.size_wh)}, image {_name_size(row.size_wh)}")
-            continue
-        drawn = _group_by_label(image, class_map, row.labels)
-        if drawn:
-            found[key] = drawn
-        names = label_set.classes
-        labels_without_box += [f"{key}: {names[label].name}" for label in row.labels if label not in drawn]
-        boxes_without_label += [f"{key}: {name}" for name in _list_unlabelled(image, class_map, row.labels)]
+        if key in rows:
+            pairs.add(rows[key], image)
     report = TruthReport(
         num_images=len(rows),
-        num_pairs=sum(map(len, found.values())),
-        problems=annotations.problems,
+        num_pairs=sum(map(len, pairs.boxes.values())),
+        problems=(*annotations.problems, *pairs.problems),
+        matched_by_name=sum(key != truth_key for truth_key, key in matches.items()),
         unmapped_classes=_count_unmapped(annotations, class_map),
         images_without_truth=tuple(key for key in rows if key not in by_key),
         truth_without_image=tuple(unmatched),
         ambiguous_truth=tuple(ambiguous),
         failed_images=tuple(key for key in by_key if key in failed),
-        other_size=tuple(other_size),
-        labels_without_box=tuple(labels_without_box),
-        boxes_without_label=tuple(boxes_without_label),
+        other_size=tuple(pairs.other_size),
+        labels_without_box=tuple(pairs.labels_without_box),
+        boxes_without_label=tuple(pairs.boxes_without_label),
+        num_ignored=len(pairs.ignored_boxes),
+        ignored_boxes=tuple(pairs.ignored_boxes),
     )
-    return Truth(found, report)
+    return Truth(pairs.boxes, report)
 
 
-def match_keys(keys: Sequence[str], truth_keys: Sequence[str]) -> tuple[dict[str, str], list[str], list[str]]:
-    """Truth key -> key, by the whole key, else the file name, else its stem; and unmatched and ambiguous truth keys.
+class _Pairs:
+    """The boxes to find, image by image, and what of them is left out."""
 
-    A name counts only when one key has it, and a key that several truth keys lead to is ambiguous for all of them.
-    """
-    indices = [(part, _index_by(keys, part)) for part in (_whole, _name, _stem)]
-    matches: dict[str, str] = {}
-    unmatched: list[str] = []
-    ambiguous: list[str] = []
-    for truth_key in truth_keys:
-        candidates = next((index[part(truth_key)] for part, index in indices if part(truth_key) in index), [])
-        if len(candidates) == 1:
-            matches[truth_key] = candidates[0]
-        else:
-            (ambiguous if candidates else unmatched).append(truth_key)
-    times = Counter(matches.values())
-    shared = [truth_key for truth_key, key in matches.items() if times[key] > 1 and truth_key != key]
-    for truth_key in shared:
-        del matches[truth_key]
-    return matches, unmatched, ambiguous + shared
+    def __init__(self, label_set: LabelSet, class_map: ClassMap) -> None:
+        self._classes = label_set.classes
+        self._class_map = class_map
+        self.boxes: dict[str, dict[int, FloatArray]] = {}
+        self.problems: list[Problem] = []
+        self.other_size: list[str] = []
+        self.labels_without_box: list[str] = []
+        self.boxes_without_label: list[str] = []
+        self.ignored_boxes: list[str] = []
+
+    def add(self, row: LabelSetRow, image: AnnotatedImage) -> None:
+        """Adds what is drawn on the image of a row."""
+        if image.size_wh is None:
+            image = self._clip(image, row.size_wh)
+        elif image.size_wh != row.size_wh:
+            sizes = f"truth {_name_size(image.size_wh)}, image {_name_size(row.size_wh)}"
+            self.other_size.append(f"{row.key}: {sizes}")
+            return
+        drawn = _group_by_label(image, self._class_map, row.labels)
+        if drawn:
+            self.boxes[row.key] = drawn
+        without = (label for label in row.labels if label not in drawn)
+        self.labels_without_box += [f"{row.key}: {self._classes[label].name}" for label in without]
+        unlabelled = _list_unlabelled(image, self._class_map, row.labels)
+        self.boxes_without_label += [f"{row.key}: {name}" for name in unlabelled]
+        ignored = (image.class_names[index] for index in np.flatnonzero(image.ignored))
+        self.ignored_boxes += [f"{row.key}: {name}" for name in ignored]
+
+    def _clip(self, image: AnnotatedImage, size_wh: tuple[int, int]) -> AnnotatedImage:
+        """The image with its boxes held against a size that the truth did not know."""
+        kept, boxes = [], image.boxes.copy()
+        for index, (x1, y1, x2, y2) in enumerate(image.boxes.tolist()):
+            where = f"{image.key} box {index + 1}"
+            try:
+                boxes[index], complaint = check_corners((x1, y1, x2, y2), size_wh)
+            except FieldError as error:
+                self.problems.append(Problem(where, f"{error} of {_name_size(size_wh)}"))
+                continue
+            if complaint:
+                self.problems.append(Problem(where, complaint))
+            kept.append(index)
+        return replace(
+            image,
+            boxes=boxes[kept],
+            class_names=tuple(image.class_names[index] for index in kept),
+            ignored=image.ignored[kept],
+            scores=None if image.scores is None else image.scores[kept],
+        )
 
 
-def _index_by(keys: Sequence[str], part: Callable[[str], str]) -> dict[str, list[str]]:
-    index: dict[str, list[str]] = defaultdict(list)
-    for key in keys:
-        index[part(key)].append(key)
-    return index
-
-
-def _whole(key: str) -> str:
-    return key
-
-
-def _name(key: str) -> str:
-    return PurePosixPath(key).name
-
-
-def _stem(key: str) -> str:
-    return PurePosixPath(key).stem
+def _get_key(image: AnnotatedImage) -> str:
+    return image.original_key or image.key
 
 
 def _same_name(name: str, classes: ClassList) -> tuple[str, ...]:
@@ -189,5 +206,5 @@ def _count_unmapped(annotations: Annotations, class_map: ClassMap) -> dict[str, 
     return {name: number for name, number in names.most_common() if not class_map.get(name)}
 
 
-def _name_size(size_wh: tuple[int, int] | None) -> str:
-    return f"{size_wh[0]} x {size_wh[1]}" if size_wh else "unknown"
+def _name_size(size_wh: tuple[int, int]) -> str:
+    return f"{size_wh[0]} x {size_wh[1]}"

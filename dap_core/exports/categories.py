@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from dap_core.exports.options import ClassChoice
 from dap_core.label_sets import LabelSet
-from dap_core.types import ClassList
+from dap_core.types import ClassList, PseudoBoxes
 
 UNWRITABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 """Characters that XML cannot hold, and no name needs."""
@@ -44,13 +46,19 @@ def choose_categories(label_set: LabelSet, choice: ClassChoice, min_score: float
     """All classes of a label set, or those that have a box of at least `min_score`, in the order of the label set."""
     labels: Iterable[int] = range(len(label_set.classes))
     if choice == "used":
-        labels = sorted(
-            {box.label for row in label_set.rows(cams=False) for box in row.boxes if box.score >= min_score}
-        )
+        rows = label_set.rows(cams=False)
+        labels = sorted({int(label) for row in rows for label in keep_boxes(row.boxes, min_score).labels})
     names = name_classes(label_set.classes)
     chosen = list(labels)
     items = tuple(Category(number, names[label], label_set.classes[label].wnid) for number, label in enumerate(chosen))
     return Categories(items, {label: number for number, label in enumerate(chosen)})
+
+
+def keep_boxes(boxes: PseudoBoxes, min_score: float) -> PseudoBoxes:
+    """The boxes of at least `min_score`, compared as scores are stored, in float32."""
+    with np.errstate(over="ignore"):
+        least = np.float32(min_score)
+    return boxes.take(np.flatnonzero(boxes.scores >= least))
 
 
 def name_classes(classes: ClassList) -> list[str]:

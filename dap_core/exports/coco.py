@@ -35,7 +35,7 @@ def export_coco(label_set: LabelSet, destination: Path, options: ExportOptions |
     not empty, StoreError when a referenced image is gone.
     """
     with (
-        open_destination(destination) as folder,
+        open_destination(destination, label_set) as folder,
         (folder / ANNOTATIONS_NAME).open("w", encoding="utf-8") as file,
         tempfile.TemporaryFile("w+", encoding="utf-8", dir=folder) as boxes_file,
     ):

@@ -22,7 +22,10 @@ def export_cvat(label_set: LabelSet, destination: Path, options: ExportOptions |
     `labels.json` is for the raw label editor of a new task. CVAT finds images by their names without the suffix, so no
     two share one. Raises as `export_coco` does.
     """
-    with open_destination(destination) as folder, (folder / "annotations.xml").open("w", encoding="utf-8") as file:
+    with (
+        open_destination(destination, label_set) as folder,
+        (folder / "annotations.xml").open("w", encoding="utf-8") as file,
+    ):
         run = ExportRun(
             label_set, folder, options or ExportOptions(), classes="used", name_rule=clean_key, by_stem=True
         )

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from dap_core.exports.categories import Category, choose_categories
+from dap_core.exports.categories import Category, choose_categories, keep_boxes
 from dap_core.exports.file_names import FileNames, NameRule, keep_key
 from dap_core.exports.image_files import ImageFiles
 from dap_core.exports.options import ClassChoice, ExportOptions, ExportReport
@@ -72,7 +70,7 @@ class ExportRun:
             name = row.key if folder is None or self._keeps_keys else self._names.assign(row.key)
             if folder is not None:
                 self.files.write(row, folder / name)
-            kept = row.boxes.take(np.flatnonzero(row.boxes.scores >= self.options.min_score))
+            kept = keep_boxes(row.boxes, self.options.min_score)
             self._num_images += 1
             self._num_boxes += len(kept)
             self._num_negatives += not len(kept)

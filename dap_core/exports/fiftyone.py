@@ -18,7 +18,10 @@ def export_fiftyone(label_set: LabelSet, destination: Path, options: ExportOptio
 
     The score is the confidence, the threshold an attribute. Raises as `export_coco` does.
     """
-    with open_destination(destination) as folder, (folder / "labels.json").open("w", encoding="utf-8") as file:
+    with (
+        open_destination(destination, label_set) as folder,
+        (folder / "labels.json").open("w", encoding="utf-8") as file,
+    ):
         run = ExportRun(label_set, folder, options or ExportOptions(), classes="used", by_stem=True)
         file.write(f'{{"classes": {json.dumps(run.categories.names)},\n"labels": {{')
         labels = JsonItems(file)

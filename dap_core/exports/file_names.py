@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+from dap_core.datasets.exported_names import NAMES_FILE, NAMES_HEADER
 from dap_core.errors import DestinationError
 from dap_core.exports.categories import UNWRITABLE
 
-NAMES_FILE = "names.csv"
 _MAX_BYTES = 200
 
 NameRule = Callable[[str], str]
@@ -56,7 +56,7 @@ class FileNames:
         with self._list.open("a", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             if self.num_renamed == 0:
-                writer.writerow(("name", "key"))
+                writer.writerow(NAMES_HEADER)
             writer.writerow((name, key))
         self.num_renamed += 1
 

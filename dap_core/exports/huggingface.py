@@ -33,7 +33,7 @@ def export_huggingface(label_set: LabelSet, destination: Path, options: ExportOp
     there is no such column. Raises as `export_coco` does.
     """
     options = options or ExportOptions()
-    with open_destination(destination) as folder:
+    with open_destination(destination, label_set) as folder:
         run = ExportRun(label_set, folder, options, classes="all")
         (folder / "data").mkdir()
         has_images = options.images != "none"

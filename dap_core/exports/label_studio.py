@@ -24,7 +24,10 @@ def export_label_studio(label_set: LabelSet, destination: Path, options: ExportO
     the label set when no images are written. Raises as `export_coco` does.
     """
     options = options or ExportOptions()
-    with open_destination(destination) as folder, (folder / "tasks.json").open("w", encoding="utf-8") as file:
+    with (
+        open_destination(destination, label_set) as folder,
+        (folder / "tasks.json").open("w", encoding="utf-8") as file,
+    ):
         run = ExportRun(label_set, folder, options, classes="used")
         (folder / "label_config.xml").write_text(make_label_config(run.categories.names), encoding="utf-8")
         prefix = "" if options.images == "none" else "images/"

@@ -23,7 +23,7 @@ def export_voc(label_set: LabelSet, destination: Path, options: ExportOptions | 
     in one word, and `names.csv` tells which is which. Raises as `export_coco` does.
     """
     options = options or ExportOptions()
-    with open_destination(destination) as folder:
+    with open_destination(destination, label_set) as folder:
         run = ExportRun(label_set, folder, options, classes="used", name_rule=flatten_key, by_stem=True)
         annotations, lists = folder / "Annotations", folder / "ImageSets" / "Main"
         annotations.mkdir()

@@ -26,7 +26,7 @@ def export_yolo(label_set: LabelSet, destination: Path, options: ExportOptions |
     Raises as `export_coco` does.
     """
     num_unread = 0
-    with open_destination(destination) as folder:
+    with open_destination(destination, label_set) as folder:
         run = ExportRun(
             label_set, folder, options or ExportOptions(), classes="used", name_rule=avoid_image_folders, by_stem=True
         )

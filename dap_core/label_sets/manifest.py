@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from dap_core.errors import LabelSetError, ObjectMissingError
+from dap_core.errors import LabelSetError, ObjectMissingError, StoreError
 from dap_core.label_sets.settings import LabelingSettings
 from dap_core.label_sets.shards import ShardEntry, ShardFooter
 from dap_core.stores import Store
@@ -113,6 +113,8 @@ def read_manifest(store: Store) -> tuple[Manifest, str]:
         data = store.get(MANIFEST_KEY)
     except ObjectMissingError:
         raise LabelSetError(f"{store.uri} is no label set: it has no {MANIFEST_KEY}") from None
+    except StoreError as error:
+        raise StoreError(f"{store.uri} cannot be read: {error}") from error
     try:
         values = json.loads(data)
         if (values["format"], values["version"]) != ("dap-label-set", FORMAT_VERSION):

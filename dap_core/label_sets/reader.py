@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from dap_core.errors import LabelSetError
+from dap_core.errors import DestinationError, LabelSetError
 from dap_core.label_sets.manifest import Manifest, read_manifest
 from dap_core.label_sets.schema import SHARD_SCHEMA, Failure, LabelSetRow, batch_to_rows
 from dap_core.label_sets.shards import ROWS_PER_GROUP, ShardEntry, open_shard, read_failures
@@ -34,6 +34,12 @@ class LabelSet:
     def shards(self) -> list[ShardEntry]:
         """All committed shards, in order of their numbers."""
         return [entry for segment in self.manifest.segments for entry in segment.shards]
+
+    def check_outside(self, destination: Path) -> None:
+        """Raises DestinationError when a path to write to lies inside this label set."""
+        root = self.store.root if isinstance(self.store, LocalStore) else None
+        if root is not None and destination.resolve().is_relative_to(root.resolve()):
+            raise DestinationError(f"{destination} lies inside the label set {self.store.uri}; give a path outside")
 
     def read_batches(self, entry: ShardEntry, *, images: bool = True, cams: bool = True) -> Iterator[pa.RecordBatch]:
         """The rows of one shard as Arrow batches of at most a row group, with or without the heavy columns."""
