@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clients.cli.console import make_table, print_json, reports_errors, stderr, stdout
+from clients.cli.console import make_table, parse_numbers, print_json, reports_errors, stderr, stdout
 
 if TYPE_CHECKING:
     from dap_core.benchmarking import MiningSpeed
@@ -22,7 +22,9 @@ _MEMORY_IMAGES = (200, 2000)
 def bench_mine(
     images: Annotated[Path, typer.Option("--images", help="An ImageNet-style folder.", show_default=False)],
     seconds: Annotated[float, typer.Option(help="How long to go on; two rounds are done in any case.", min=1)] = 120,
+    round_images: Annotated[int, typer.Option("--round", help="Images of a round.", min=4)] = 32,
     recipe: Annotated[str, typer.Option(help="aligned, paper or official.")] = "aligned",
+    scales: Annotated[str | None, typer.Option(help="Short sides in pixels. [dim]recipe: 288,576[/dim]")] = None,
     classifier: Annotated[str, typer.Option(help="lite0 (bundled), or a torchvision or timm network.")] = "lite0",
     weights: Annotated[str | None, typer.Option(help="Local file, a torchvision weights name, or random.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ... Left out: a GPU if there is one.")] = None,
@@ -42,14 +44,17 @@ def bench_mine(
     from dap_core.benchmarking import measure_mining, measure_peak_memory
     from dap_core.classifiers import load_classifier
     from dap_core.datasets import open_source
-    from dap_core.recipes import get_recipe
+    from dap_core.recipes import customise_recipe, get_recipe
 
     source = open_source([images])
     with stderr.status("reading images"):
         encoded = [(source.store.get(row.key), row.labels) for row in source.rows]
     with stderr.status(f"measuring for {seconds:.0f} s and more"):
         loaded = load_classifier(classifier, weights=weights)
-        speed = measure_mining(loaded, encoded, seconds=seconds, recipe=get_recipe(recipe), device=device)
+        chosen = customise_recipe(get_recipe(recipe), short_sides=parse_numbers(scales, "--scales", int))
+        speed = measure_mining(
+            loaded, encoded, seconds=seconds, round_images=round_images, recipe=chosen, device=device
+        )
     peaks: dict[int, float] = {}
     if memory:
         with stderr.status("measuring memory"):
@@ -94,7 +99,7 @@ def _print_mining(speed: MiningSpeed, peaks: dict[int, float]) -> None:
         stages = (f"{shares.network_wall:.0%}", f"{shares.prepare_cpu:.1%}", f"{shares.cut_cpu:.1%}")
         rows.append((one.engine, one.precision, *figures, *ratios, *stages))
     columns = ("", "", "images/s", "limit", "/ naive", "/ limit", "network wall", "decode CPU", "cutting CPU")
-    title = f"recipe {speed.recipe}, {speed.classifier}, {speed.num_rounds} rounds of 32 images"
+    title = f"recipe {speed.recipe}, {speed.classifier}, {speed.num_rounds} rounds, {speed.num_images} images"
     stdout.print(make_table(title, columns, rows))
     stdout.print(f"naive spends {speed.naive_share_in_passes:.1%} of its time in the four forward passes")
     for number, peak in peaks.items():

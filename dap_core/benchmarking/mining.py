@@ -16,7 +16,6 @@ from dap_core.classifiers import Classifier
 from dap_core.engines import EngineChoice, OpenvinoEngine, TorchEngine, list_engines, make_engine
 from dap_core.recipes import DEFAULT_RECIPE, Recipe
 
-ROUND_IMAGES = 32
 NAIVE_IMAGES = 4
 """Images of each round that the slow contestant mines, spread over the round."""
 
@@ -90,12 +89,13 @@ class _Contestant:
     def finish(self, naive_rates: Sequence[float]) -> EngineSpeed:
         """Medians over the rounds of rates and of ratios; shares of all rounds together."""
         seconds, wall = self.labeler.seconds, sum(self.walls)
-        rates = [ROUND_IMAGES / one for one in self.walls]
+        per_round = self.num_images / len(self.walls)
+        rates = [per_round / one for one in self.walls]
         return EngineSpeed(
             engine=self.engine.name,
             precision=self.engine.precision,
             images_per_s=median(rates),
-            limit_images_per_s=median(ROUND_IMAGES / one for one in self.limits),
+            limit_images_per_s=median(per_round / one for one in self.limits),
             ratio_to_naive=median(rate / naive for rate, naive in zip(rates, naive_rates, strict=True)),
             ratio_to_limit=median(limit / one for limit, one in zip(self.limits, self.walls, strict=True)),
             boxes_per_image=self.num_boxes / self.num_images,
@@ -108,19 +108,20 @@ def measure_mining(
     images: Sequence[EncodedImage],
     *,
     seconds: float = 120.0,
+    round_images: int = 32,
     recipe: Recipe = DEFAULT_RECIPE,
     device: str | None = None,
 ) -> MiningSpeed:
-    """Times `naive`, every available engine and its bare passes in turn on rounds of 32 images.
+    """Times `naive`, every available engine and its bare passes in turn on rounds of `round_images` images.
 
     Rounds go on until `seconds` have passed, at least two; an untimed one comes first. `images` are gone through
-    again and again. Raises ValueError for fewer than four images.
+    again and again. Raises ValueError for fewer than four images, or in a round.
     """
-    if len(images) < NAIVE_IMAGES:
-        raise ValueError(f"at least {NAIVE_IMAGES} images are needed, got {len(images)}")
+    if min(len(images), round_images) < NAIVE_IMAGES:
+        raise ValueError(f"at least {NAIVE_IMAGES} images are needed, got {min(len(images), round_images)}")
     naive = NaiveMiner(classifier, recipe)
     contestants = [_Contestant(classifier, recipe, choice) for choice in list_engines(device) if choice.available]
-    rounds = _make_rounds(images)
+    rounds = _make_rounds(images, round_images)
     _warm_up(naive, contestants, next(rounds))
     naive_rates: list[float] = []
     started = time.perf_counter()
@@ -136,17 +137,17 @@ def measure_mining(
         recipe=recipe.name,
         classifier=classifier.name,
         num_rounds=len(naive_rates),
-        num_images=ROUND_IMAGES * len(naive_rates),
+        num_images=round_images * len(naive_rates),
         naive_images_per_s=median(naive_rates),
         naive_share_in_passes=naive.seconds_in_passes / sum(NAIVE_IMAGES / rate for rate in naive_rates),
         engines=tuple(speeds),
     )
 
 
-def _make_rounds(images: Sequence[EncodedImage]) -> Iterator[list[EncodedImage]]:
+def _make_rounds(images: Sequence[EncodedImage], round_images: int) -> Iterator[list[EncodedImage]]:
     stream = cycle(images)
     while True:
-        yield list(islice(stream, ROUND_IMAGES))
+        yield list(islice(stream, round_images))
 
 
 def _warm_up(naive: NaiveMiner, contestants: Sequence[_Contestant], images: Sequence[EncodedImage]) -> None:
