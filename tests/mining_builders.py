@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from dap_core import PseudoLabeler
@@ -19,8 +20,9 @@ from tests.builders import encode_image, make_scene, make_toy_classifier
 SMALL_RECIPE = Recipe(name="small", cam=CamConfig(short_sides=(64, 96)), mining=MiningConfig(grid_short_side=48))
 
 
+@cache
 def make_labeler() -> PseudoLabeler:
-    """A real labeler whose classifier knows the classes red (x0) and blue (x1)."""
+    """A real labeler whose classifier knows the classes red (x0) and blue (x1); one for all, as it keeps no state."""
     return PseudoLabeler(make_toy_classifier(), recipe=SMALL_RECIPE)
 
 

@@ -19,7 +19,7 @@ from clients.cli.main import app
 from dap_core.label_sets import open_label_set
 from tests.builders import encode_image, make_exif, make_scene, make_smooth_pixels
 
-FAST = ["--scales", "64,96"]
+FAST = ["--scales", "64,96", "--engine", "torch", "--precision", "float32"]
 
 
 def run(*arguments: object) -> Result:
@@ -48,7 +48,7 @@ def mined(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_mining_prints_what_it_made_and_what_to_do_next(mined: Path, tmp_path: Path) -> None:
     result = run("mine", mined.parent / "photos", "--out", tmp_path / "labels", *FAST)
     assert result.exit_code == 0
-    for line in ("3 labelled, 0 failed", "aligned*, lite0 on ", f"dap show {tmp_path / 'labels'}"):
+    for line in ("3 labelled, 0 failed", "aligned*, lite0 on torch float32", f"dap show {tmp_path / 'labels'}"):
         assert line in result.stdout.replace("\n", "")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dap_core import PseudoLabeler
 from dap_core.errors import DestinationError, LabelSetError
 from dap_core.label_sets import open_label_set, verify_label_set
 from dap_core.label_sets.labeling import ShardLabeler
@@ -170,8 +171,7 @@ def test_a_changed_recipe_is_refused_with_what_differs(tmp_path: Path) -> None:
     folder = make_folder(tmp_path)
     store = LocalStore(tmp_path / "labels")
     mine_folder(make_labeler(), folder, store)
-    other = make_labeler()
-    other.recipe = customise_recipe(SMALL_RECIPE, nms_iou=0.5)
+    other = PseudoLabeler(recipe=customise_recipe(SMALL_RECIPE, nms_iou=0.5), engine=make_labeler().engine)
     with pytest.raises(DestinationError, match=r"recipe.mining.nms_iou is 0.5, was 0.8"):
         mine_folder(other, folder, store)
 
