@@ -48,7 +48,7 @@ def print_boxes(label_set_folder: Path) -> None:
         for box in row.boxes:
             corners = " ".join(f"{side:4.0f}" for side in box.xyxy)
             name = label_set.classes[box.label].name
-            lines.append((row.key, name, f"{box.threshold:.1f}", f"{box.score:.2f}", corners))
+            lines.append((row.key, name, f"{box.threshold:.2f}", f"{box.score:.2f}", corners))
     stdout.print(make_table("boxes", ("photograph", "label", "tau", "score", "x1   y1   x2   y2"), lines))
 
 
