@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dap_core import PseudoLabeler
 from dap_core.datasets import Source, open_source
+from dap_core.engines import Engine, make_engine
 from dap_core.label_sets import LabelSet, Manifest, open_label_set
 from dap_core.label_sets.labeling import ShardLabeler, make_settings
 from dap_core.label_sets.plan import Plan, assign_shards, freeze_plan
@@ -21,9 +22,14 @@ SMALL_RECIPE = Recipe(name="small", cam=CamConfig(short_sides=(64, 96)), mining=
 
 
 @cache
+def make_toy_engine() -> Engine:
+    """The fastest engine of this machine with the toy classifier; one for all tests, as it keeps no state."""
+    return make_engine(make_toy_classifier())
+
+
 def make_labeler() -> PseudoLabeler:
-    """A real labeler whose classifier knows the classes red (x0) and blue (x1); one for all, as it keeps no state."""
-    return PseudoLabeler(make_toy_classifier(), recipe=SMALL_RECIPE)
+    """A real labeler whose classifier knows the classes red (x0) and blue (x1)."""
+    return PseudoLabeler(recipe=SMALL_RECIPE, engine=make_toy_engine())
 
 
 def write_colour_folder(root: Path, num_images: int = 6) -> Path:
