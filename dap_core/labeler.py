@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,8 +22,9 @@ from dap_core.engines import Engine, EngineName, Precision, make_engine
 from dap_core.errors import ImageError, StoreError, UnknownLabelError
 from dap_core.images import DecodedImage, ImageLimits, decode_image, image_from_pillow, image_from_pixels
 from dap_core.mining import mine_boxes
-from dap_core.pipelines import run_pipeline
+from dap_core.pipelines import run_lanes
 from dap_core.recipes import DEFAULT_RECIPE, Recipe, get_recipe
+from dap_core.threads import single_threaded_libraries, use_one_torch_thread
 from dap_core.types import FailedImage, Label, LabeledImage
 
 AUTO = "auto"
@@ -28,6 +33,7 @@ AUTO = "auto"
 ImageLike: TypeAlias = bytes | str | Path | NDArray[np.uint8] | Image.Image
 ImageSource: TypeAlias = ImageLike | Callable[[], bytes]
 Labels: TypeAlias = Label | Sequence[Label]
+_FETCH_THREADS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,11 @@ class PseudoLabeler:
             engine = make_engine(loaded, engine=engine, precision=precision, device=device)
         self.engine = engine
         self.limits = limits or ImageLimits()
+        self._network = BoundedSemaphore(engine.lanes)
+        overlaps = engine.window > 1
+        self.num_lanes: int = engine.lanes + 2 * overlaps
+        """Windows worked on at the same time; with large ones, one is decoded and one cut while one runs."""
+        self._decoders = ThreadPoolExecutor(os.cpu_count(), "dap-decode") if overlaps else None
 
     @property
     def classifier(self) -> Classifier:
@@ -112,16 +123,42 @@ class PseudoLabeler:
         """Boxes for a stream of images and labels, in order, with bounded memory.
 
         Decoding, the network and mining overlap. An image may also be a function that fetches its bytes: it is called
-        in a thread, and a StoreError of it makes a `FailedImage`. What an image gives does not depend on
+        in a thread ahead of time, and a StoreError of it makes a `FailedImage`. What an image gives does not depend on
         the others but for rounding; equal streams give equal results.
         """
-        return run_pipeline(items, window=self.engine.window, prepare=self._prepare, run=self._run, finish=self._finish)
+        fetchers = ThreadPoolExecutor(_FETCH_THREADS, thread_name_prefix="dap-fetch")
+        with single_threaded_libraries(), fetchers:
+            yield from run_lanes(
+                ((fetchers.submit(source) if callable(source) else source, labels) for source, labels in items),
+                self.label_window,
+                window=self.engine.window,
+                num_lanes=self.num_lanes,
+                start_lane=use_one_torch_thread,
+            )
 
-    def _prepare(self, item: tuple[ImageSource, Labels]) -> _Prepared | FailedImage:
+    def label_window(
+        self, items: Sequence[tuple[ImageSource | Future[bytes], Labels]]
+    ) -> list[LabeledImage | FailedImage]:
+        """Boxes for a few images, in order, in the caller's thread: what each lane of `label_stream` does.
+
+        Who calls it from threads of their own keeps `num_lanes` of them and begins .
+        """
+        prepared = list(self._decoders.map(self._prepare, items) if self._decoders else map(self._prepare, items))
+        with self._network:
+            mapped = self._run(prepared)
+        return [self._finish(item) for item in mapped]
+
+    def with_recipe(self, recipe: Recipe) -> PseudoLabeler:
+        """A labeler with another recipe that shares this one's engine."""
+        other = copy.copy(self)
+        other.recipe = recipe
+        return other
+
+    def _prepare(self, item: tuple[ImageSource | Future[bytes], Labels]) -> _Prepared | FailedImage:
         source, labels = item
         try:
             indices = self._resolve(labels)
-            image = self._decode(source() if callable(source) else source)
+            image = self._decode(_fetch(source))
         except (ImageError, UnknownLabelError, StoreError) as error:
             return FailedImage(error)
         resized = resize_image(image.pixels, self.recipe.cam, self.classifier.grid.stride)
@@ -164,6 +201,12 @@ class PseudoLabeler:
         if isinstance(image, Image.Image):
             return image_from_pillow(image, self.limits)
         return decode_image(image if isinstance(image, bytes) else _read_file(Path(image)), self.limits)
+
+
+def _fetch(source: ImageSource | Future[bytes]) -> ImageLike:
+    if isinstance(source, Future):
+        return source.result()
+    return source() if callable(source) else source
 
 
 def _read_file(path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""Three steps that run at the same time over a stream: prepare in threads, run in the caller's, finish in threads."""
+"""A stream worked through in lanes: threads that each take a window of items from beginning to end."""
 
 from __future__ import annotations
 
@@ -9,45 +9,33 @@ from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
-Prepared = TypeVar("Prepared")
-Ran = TypeVar("Ran")
 Result = TypeVar("Result")
 
 
-def run_pipeline(
+def run_lanes(
     items: Iterable[Item],
+    work: Callable[[list[Item]], list[Result]],
     *,
     window: int,
-    prepare: Callable[[Item], Prepared],
-    run: Callable[[list[Prepared]], list[Ran]],
-    finish: Callable[[Ran], Result],
-    num_threads: int = 2,
+    num_lanes: int,
+    start_lane: Callable[[], None] | None = None,
 ) -> Iterator[Result]:
-    """The result of each item, in order.
+    """What `work` makes of each item, in order.
 
-    Items are taken in windows of `window`: while one window runs, the next is prepared and the last finished. At most
-    two windows are prepared ahead, so memory does not grow with the stream. Windows begin with the stream and
-    depend on nothing else. An exception of any step ends the stream; what is in the threads is then let go.
+    Items are taken in windows of `window`, which begin with the stream and depend on nothing else. Up to `num_lanes`
+    windows are worked on at the same time and as many wait, taken from the stream or finished, so memory does not grow
+    with the stream. `start_lane` is called once in each thread. An exception of the stream or of `work` ends the
+    stream; what is in the lanes is then let go.
     """
     stream = iter(items)
-    ahead: deque[list[Future[Prepared]]] = deque()
-    finishing: deque[list[Future[Result]]] = deque()
-    pool = ThreadPoolExecutor(num_threads, thread_name_prefix="dap-pipeline")
-
-    def look_ahead() -> None:
-        taken = list(islice(stream, window))
-        if taken:
-            ahead.append([pool.submit(prepare, item) for item in taken])
-
+    pool = ThreadPoolExecutor(num_lanes, thread_name_prefix="dap-lane", initializer=start_lane)
+    underway: deque[Future[list[Result]]] = deque()
     try:
-        look_ahead()
-        while ahead:
-            look_ahead()
-            ran = run([future.result() for future in ahead.popleft()])
-            finishing.append([pool.submit(finish, one) for one in ran])
-            if len(finishing) > 1:
-                yield from (future.result() for future in finishing.popleft())
-        for futures in finishing:
-            yield from (future.result() for future in futures)
+        while True:
+            while len(underway) < 2 * num_lanes and (taken := list(islice(stream, window))):
+                underway.append(pool.submit(work, taken))
+            if not underway:
+                return
+            yield from underway.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""The three-step pipeline: order, windows, bounded look-ahead, errors, and letting go."""
+"""Lanes: order, windows, bounded look-ahead, errors, and letting go."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import threading
 import time
 from collections.abc import Iterator
 
+import cv2
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
-from dap_core.pipelines import run_pipeline
+from dap_core.pipelines import run_lanes
+from dap_core.threads import single_threaded_libraries, use_one_torch_thread
 
 
 def double_all(items: list[int]) -> list[int]:
@@ -18,34 +22,31 @@ def double_all(items: list[int]) -> list[int]:
 
 
 @given(st.lists(st.integers(), max_size=40), st.integers(1, 9), st.integers(1, 4))
-def test_every_item_comes_once_in_order(items: list[int], window: int, num_threads: int):
-    results = run_pipeline(
-        items, window=window, prepare=lambda x: x + 1, run=double_all, finish=str, num_threads=num_threads
-    )
-    assert list(results) == [str(2 * (item + 1)) for item in items]
+def test_every_item_comes_once_in_order(items: list[int], window: int, num_lanes: int):
+    results = run_lanes(items, double_all, window=window, num_lanes=num_lanes)
+    assert list(results) == [2 * item for item in items]
 
 
 def test_windows_begin_with_the_stream_and_the_last_may_be_short():
     seen: list[list[int]] = []
 
-    def run(items: list[int]) -> list[int]:
+    def note(items: list[int]) -> list[int]:
         seen.append(items)
         return items
 
-    list(run_pipeline(range(7), window=3, prepare=int, run=run, finish=int))
+    list(run_lanes(range(7), note, window=3, num_lanes=1))
     assert seen == [[0, 1, 2], [3, 4, 5], [6]]
 
 
 def test_order_holds_when_early_items_take_longest():
-    def prepare(item: int) -> int:
-        time.sleep(0.02 if item % 4 == 0 else 0)
-        return item
+    def work(items: list[int]) -> list[int]:
+        time.sleep(0.02 if items[0] % 4 == 0 else 0)
+        return double_all(items)
 
-    assert list(run_pipeline(range(16), window=4, prepare=prepare, run=double_all, finish=int)) == list(range(0, 32, 2))
+    assert list(run_lanes(range(16), work, window=1, num_lanes=4)) == list(range(0, 32, 2))
 
 
-def test_no_more_than_three_windows_are_in_hand():
-    """One being yielded, one run, one ahead: what is taken of the stream stays within that of what was given."""
+def test_no_more_than_two_windows_a_lane_are_in_hand():
     taken = 0
 
     def stream() -> Iterator[int]:
@@ -54,28 +55,24 @@ def test_no_more_than_three_windows_are_in_hand():
             taken += 1
             yield item
 
-    for given_out, _ in enumerate(run_pipeline(stream(), window=5, prepare=int, run=double_all, finish=int)):
-        assert taken <= given_out + 4 * 5
+    for given_out, _ in enumerate(run_lanes(stream(), double_all, window=5, num_lanes=2)):
+        assert taken <= given_out + 4 * 5 + 5
     assert taken == 100
 
 
-def test_the_next_window_is_prepared_while_one_runs():
-    """Running the first window waits for an item of the second: only overlap lets it end."""
-    prepared = {item: threading.Event() for item in range(4)}
+def test_lanes_work_at_the_same_time():
+    """The first window waits for the second: only two lanes let it end."""
+    begun = {item: threading.Event() for item in range(2)}
 
-    def prepare(item: int) -> int:
-        prepared[item].set()
-        return item
-
-    def run(items: list[int]) -> list[int]:
-        if items[0] == 0:
-            assert prepared[3].wait(10)
+    def work(items: list[int]) -> list[int]:
+        begun[items[0]].set()
+        assert begun[1 - items[0]].wait(10)
         return items
 
-    assert list(run_pipeline(range(4), window=2, prepare=prepare, run=run, finish=int)) == [0, 1, 2, 3]
+    assert list(run_lanes(range(2), work, window=1, num_lanes=2)) == [0, 1]
 
 
-@pytest.mark.parametrize("step", ["stream", "prepare", "run", "finish"])
+@pytest.mark.parametrize("step", ["stream", "work"])
 def test_an_error_of_any_step_ends_the_stream_and_the_threads(step: str):
     before = threading.active_count()
 
@@ -84,12 +81,11 @@ def test_an_error_of_any_step_ends_the_stream_and_the_threads(step: str):
             raise RuntimeError(name)
         return item
 
-    results = run_pipeline(
+    results = run_lanes(
         (fail_at("stream", item) for item in range(20)),
+        lambda items: [fail_at("work", item) for item in items],
         window=3,
-        prepare=lambda item: fail_at("prepare", item),
-        run=lambda items: [fail_at("run", item) for item in items],
-        finish=lambda item: fail_at("finish", item),
+        num_lanes=2,
     )
     with pytest.raises(RuntimeError, match=step):
         list(results)
@@ -98,7 +94,35 @@ def test_an_error_of_any_step_ends_the_stream_and_the_threads(step: str):
 
 def test_a_stream_that_is_left_early_lets_its_threads_go():
     before = threading.active_count()
-    results = run_pipeline(range(1000), window=4, prepare=int, run=double_all, finish=int)
+    results = run_lanes(range(1000), double_all, window=4, num_lanes=2)
     assert next(results) == 0
     results.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
+
+
+def blas_threads() -> set[int]:
+    return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+
+def test_libraries_keep_to_one_thread_inside_and_have_theirs_back_outside():
+    cv2.setNumThreads(3)
+    outside = blas_threads()
+    with single_threaded_libraries():
+        with single_threaded_libraries():
+            assert (cv2.getNumThreads(), blas_threads()) == (1, {1})
+        assert (cv2.getNumThreads(), blas_threads()) == (1, {1})
+    assert (cv2.getNumThreads(), blas_threads()) == (3, outside)
+
+
+def test_torch_is_kept_to_one_thread_in_that_thread_only():
+    before = torch.get_num_threads()
+    inside: list[int] = []
+
+    def work() -> None:
+        use_one_torch_thread()
+        inside.append(torch.get_num_threads())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert (inside, torch.get_num_threads()) == ([1], before)

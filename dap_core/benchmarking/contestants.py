@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any
@@ -20,6 +21,7 @@ from dap_core.labeler import PseudoLabeler
 from dap_core.mining import mine_boxes
 from dap_core.passes import CamConfig
 from dap_core.recipes import Recipe
+from dap_core.threads import use_one_torch_thread
 
 EncodedImage = tuple[bytes, tuple[str, ...]]
 """The bytes of an image file, and its labels."""
@@ -32,7 +34,7 @@ class NaiveMiner:
     """
 
     name, precision = "naive", "float32"
-    batch_pixels, window = 1, 1
+    batch_pixels, window, lanes = 1, 1, 1
 
     def __init__(self, classifier: Classifier, recipe: Recipe) -> None:
         """Takes the classifier as it was loaded, on the CPU."""
@@ -63,7 +65,10 @@ class NaiveMiner:
 
 
 class TimedLabeler(PseudoLabeler):
-    """A labeler that adds up the seconds of its steps: CPU time of decoding and cutting, wall time of the network."""
+    """A labeler that adds up the seconds of its steps: CPU time of decoding and cutting, wall time of the network.
+
+    Over all lanes.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """As `PseudoLabeler`."""
@@ -104,7 +109,7 @@ class PassRecorder:
     def __init__(self, engine: TorchEngine | OpenvinoEngine) -> None:
         """Groups canvases as `engine` does."""
         self.engine, self.classifier = engine, engine.classifier
-        self.batch_pixels, self.window = engine.batch_pixels, engine.window
+        self.batch_pixels, self.window, self.lanes = engine.batch_pixels, engine.window, 1
         self.inputs: list[Tensor] = []
 
     def extract_features(self, canvases: Canvases, *, mirror: bool) -> Tensor:
@@ -115,28 +120,15 @@ class PassRecorder:
 
 
 def time_bare_passes(engine: TorchEngine | OpenvinoEngine, images: Sequence[EncodedImage], config: CamConfig) -> float:
-    """Seconds of the engine's forward passes alone, on the canvases and in the batches that mining would use."""
-    seconds = 0.0
+    """Seconds of the engine's forward passes alone, on the canvases, in the batches and lanes that mining would use."""
+    recorder = PassRecorder(engine)
     for start in range(0, len(images), engine.window):
-        recorder = PassRecorder(engine)
         pixels = [decode_image(data).pixels for data, _ in images[start : start + engine.window]]
         run_passes(recorder, [resize_image(one, config, engine.classifier.grid.stride) for one in pixels], config)
-        with _stopwatch() as read:
-            for one in recorder.inputs:
-                engine.forward(one)
-        seconds += read()
-    return seconds
-
-
-@contextmanager
-def _stopwatch() -> Iterator[Callable[[], float]]:
-    started = time.perf_counter()
-    ended = started
-
-    def read() -> float:
-        return ended - started
-
-    yield read
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    ended = time.perf_counter()
+    with ThreadPoolExecutor(engine.lanes, initializer=use_one_torch_thread) as lanes:
+        started = time.perf_counter()
+        for _ in lanes.map(engine.forward, recorder.inputs):
+            pass
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return time.perf_counter() - started

@@ -1,6 +1,7 @@
 """`dap bench mine`: images per second of every engine beside the paper straight and the engine's own limit.
 
-All contestants take turns on the same images, so that what else the machine does falls on all of them.
+All contestants take turns on the same images, each in a process of its own, so that what else the machine does falls
+on all of them and none works with what another has left in memory.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from statistics import median
 
-from dap_core.benchmarking.contestants import EncodedImage, NaiveMiner, TimedLabeler, time_bare_passes
+from dap_core.benchmarking.contestants import EncodedImage
+from dap_core.benchmarking.processes import ContestantProcess, RoundTimes
 from dap_core.classifiers import Classifier
-from dap_core.engines import EngineChoice, OpenvinoEngine, TorchEngine, list_engines, make_engine
+from dap_core.engines import EngineChoice, list_engines
 from dap_core.recipes import DEFAULT_RECIPE, Recipe
 
 NAIVE_IMAGES = 4
@@ -24,8 +26,8 @@ NAIVE_IMAGES = 4
 class StageShares:
     """Where a labeler's time goes.
 
-    Of wall time the share in which the network runs; of the process's CPU seconds those of decoding and resizing and
-    of cutting boxes.
+    Of the lanes' wall time the share in which the network runs; of the process's CPU seconds those of decoding and
+    resizing and of cutting boxes.
     """
 
     network_wall: float
@@ -60,49 +62,6 @@ class MiningSpeed:
     engines: tuple[EngineSpeed, ...]
 
 
-class _Contestant:
-    """One engine with its sums over the rounds."""
-
-    def __init__(self, classifier: Classifier, recipe: Recipe, choice: EngineChoice) -> None:
-        engine = make_engine(
-            classifier,
-            engine=choice.engine,  # type: ignore[arg-type]
-            precision=choice.precision,  # type: ignore[arg-type]
-            device=choice.device,
-        )
-        assert isinstance(engine, TorchEngine | OpenvinoEngine)
-        self.engine, self.labeler = engine, TimedLabeler(recipe=recipe, engine=engine)
-        self.walls: list[float] = []
-        self.limits: list[float] = []
-        self.cpu = 0.0
-        self.num_boxes = self.num_images = 0
-
-    def run(self, images: Sequence[EncodedImage]) -> None:
-        """Mines the images, then runs their passes bare."""
-        wall, cpu = time.perf_counter(), time.process_time()
-        self.num_boxes += self.labeler.mine(images)
-        self.walls.append(time.perf_counter() - wall)
-        self.cpu += time.process_time() - cpu
-        self.num_images += len(images)
-        self.limits.append(time_bare_passes(self.engine, images, self.labeler.recipe.cam))
-
-    def finish(self, naive_rates: Sequence[float]) -> EngineSpeed:
-        """Medians over the rounds of rates and of ratios; shares of all rounds together."""
-        seconds, wall = self.labeler.seconds, sum(self.walls)
-        per_round = self.num_images / len(self.walls)
-        rates = [per_round / one for one in self.walls]
-        return EngineSpeed(
-            engine=self.engine.name,
-            precision=self.engine.precision,
-            images_per_s=median(rates),
-            limit_images_per_s=median(per_round / one for one in self.limits),
-            ratio_to_naive=median(rate / naive for rate, naive in zip(rates, naive_rates, strict=True)),
-            ratio_to_limit=median(limit / one for limit, one in zip(self.limits, self.walls, strict=True)),
-            boxes_per_image=self.num_boxes / self.num_images,
-            shares=StageShares(seconds["run"] / wall, seconds["prepare"] / self.cpu, seconds["finish"] / self.cpu),
-        )
-
-
 def measure_mining(
     classifier: Classifier,
     images: Sequence[EncodedImage],
@@ -119,28 +78,61 @@ def measure_mining(
     """
     if min(len(images), round_images) < NAIVE_IMAGES:
         raise ValueError(f"at least {NAIVE_IMAGES} images are needed, got {min(len(images), round_images)}")
-    naive = NaiveMiner(classifier, recipe)
-    contestants = [_Contestant(classifier, recipe, choice) for choice in list_engines(device) if choice.available]
-    rounds = _make_rounds(images, round_images)
-    _warm_up(naive, contestants, next(rounds))
-    naive_rates: list[float] = []
-    started = time.perf_counter()
-    while len(naive_rates) < 2 or time.perf_counter() - started < seconds:
-        chosen = next(rounds)
-        begun = time.perf_counter()
-        naive.mine(chosen[:: len(chosen) // NAIVE_IMAGES][:NAIVE_IMAGES])
-        naive_rates.append(NAIVE_IMAGES / (time.perf_counter() - begun))
+    choices = [choice for choice in list_engines(device) if choice.available]
+    contestants = [ContestantProcess(classifier, recipe, choice) for choice in (None, *choices)]
+    try:
+        rounds = list(_take_turns(contestants, _make_rounds(images, round_images), seconds))
+    finally:
         for contestant in contestants:
-            contestant.run(chosen)
-    speeds = sorted((one.finish(naive_rates) for one in contestants), key=lambda speed: -speed.images_per_s)
+            contestant.close()
+    naive, *others = (list(times) for times in zip(*rounds, strict=True))
+    naive_rates = [one.num_images / one.wall_s for one in naive]
+    speeds = [_summarise(choice, times, naive_rates) for choice, times in zip(choices, others, strict=True)]
     return MiningSpeed(
         recipe=recipe.name,
         classifier=classifier.name,
-        num_rounds=len(naive_rates),
-        num_images=round_images * len(naive_rates),
+        num_rounds=len(rounds),
+        num_images=round_images * len(rounds),
         naive_images_per_s=median(naive_rates),
-        naive_share_in_passes=naive.seconds_in_passes / sum(NAIVE_IMAGES / rate for rate in naive_rates),
-        engines=tuple(speeds),
+        naive_share_in_passes=sum(one.passes_s for one in naive) / sum(one.wall_s for one in naive),
+        engines=tuple(sorted(speeds, key=lambda speed: -speed.images_per_s)),
+    )
+
+
+def _take_turns(
+    contestants: Sequence[ContestantProcess], rounds: Iterator[list[EncodedImage]], seconds: float
+) -> Iterator[list[RoundTimes]]:
+    """The times of each contestant round by round, `naive` on a part of the images; the first round does not count."""
+    started: float | None = None
+    done = 0
+    while started is None or done < 2 or time.perf_counter() - started < seconds:
+        images = next(rounds)
+        few = images[:: len(images) // NAIVE_IMAGES][:NAIVE_IMAGES]
+        times = [one.run(images if one.choice else few) for one in contestants]
+        if started is None:
+            started = time.perf_counter()
+            continue
+        done += 1
+        yield times
+
+
+def _summarise(choice: EngineChoice, rounds: Sequence[RoundTimes], naive_rates: Sequence[float]) -> EngineSpeed:
+    """Medians over the rounds of rates and of ratios; shares of all rounds together."""
+    rates = [one.num_images / one.wall_s for one in rounds]
+    cpu = sum(one.cpu_s for one in rounds)
+    return EngineSpeed(
+        engine=choice.engine,
+        precision=choice.precision,
+        images_per_s=median(rates),
+        limit_images_per_s=median(one.num_images / one.bare_s for one in rounds),
+        ratio_to_naive=median(rate / naive for rate, naive in zip(rates, naive_rates, strict=True)),
+        ratio_to_limit=median(one.bare_s / one.wall_s for one in rounds),
+        boxes_per_image=sum(one.num_boxes for one in rounds) / sum(one.num_images for one in rounds),
+        shares=StageShares(
+            network_wall=sum(one.passes_s for one in rounds) / sum(one.wall_s * one.num_lanes for one in rounds),
+            prepare_cpu=sum(one.prepare_s for one in rounds) / cpu,
+            cut_cpu=sum(one.cut_s for one in rounds) / cpu,
+        ),
     )
 
 
@@ -148,12 +140,3 @@ def _make_rounds(images: Sequence[EncodedImage], round_images: int) -> Iterator[
     stream = cycle(images)
     while True:
         yield list(islice(stream, round_images))
-
-
-def _warm_up(naive: NaiveMiner, contestants: Sequence[_Contestant], images: Sequence[EncodedImage]) -> None:
-    """One image for the slow, a round for the others, whose first run of a canvas size is slower; sums begin anew."""
-    naive.mine(images[:1])
-    naive.seconds_in_passes = 0.0
-    for contestant in contestants:
-        contestant.labeler.mine(images)
-        contestant.labeler.seconds.update(dict.fromkeys(contestant.labeler.seconds, 0.0))

@@ -34,6 +34,8 @@ class Engine(Protocol):
     """Canvas pixels that a batch should hold, mirrors not counted: where this engine is fastest."""
     window: int
     """How many images should be at hand, so that those of one canvas size fill batches."""
+    lanes: int
+    """How many threads should run batches at the same time; each keeps to one core where the device is the CPU."""
 
     def extract_features(self, canvases: Canvases, *, mirror: bool) -> Tensor:
         """The last feature maps float32 [B, C, h, w] or, with `mirror`, [2 B, C, h, w], on the engine's device.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from queue import LifoQueue
 from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
@@ -25,8 +26,8 @@ class OpenvinoEngine:
     """An engine that runs the backbone on the CPU through OpenVINO, for canvases of any size."""
 
     name = "openvino"
-    batch_pixels = 576 * 768
-    window = 16
+    batch_pixels = 1
+    window = 1
 
     def __init__(self, classifier: Classifier, *, precision: OpenvinoPrecision = "float32") -> None:
         """Converts and compiles the backbone, which takes a few seconds.
@@ -38,13 +39,21 @@ class OpenvinoEngine:
             raise InputError("this CPU has no bfloat16 instructions; take float32")
         self.classifier = classifier
         self.precision: str = precision
-        settings = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+        self.lanes = torch.get_num_threads()
+        settings = {
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "NUM_STREAMS": str(self.lanes),
+            "INFERENCE_NUM_THREADS": str(self.lanes),
+            "ENABLE_CPU_PINNING": False,  # two processes would pin to the same cores
+        }
         try:
-            model = _convert(openvino, classifier.backbone)
-            self._request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+            compiled = openvino.Core().compile_model(_convert(openvino, classifier.backbone), "CPU", settings)
         except Exception as error:
             reason = str(error).strip().split("\n", 1)[0]
             raise InputError(f"OpenVINO cannot run {classifier.name}; take the torch engine ({reason})") from error
+        self._requests: LifoQueue[Any] = LifoQueue()
+        for _ in range(self.lanes):
+            self._requests.put(compiled.create_infer_request())
         self._scale = [np.float32(1 / (255 * std)) for std in classifier.std]
         self._shift = [np.float32(-mean / std) for mean, std in zip(classifier.mean, classifier.std, strict=True)]
 
@@ -54,8 +63,12 @@ class OpenvinoEngine:
 
     def forward(self, images: Tensor) -> Tensor:
         """The backbone alone, on input that is ready: what the others of a batch's steps are measured against."""
-        self._request.infer([images.numpy()], share_inputs=True)
-        return torch.from_numpy(self._request.get_output_tensor(0).data.copy())
+        request = self._requests.get()
+        try:
+            request.infer([images.numpy()], share_inputs=True)
+            return torch.from_numpy(request.get_output_tensor(0).data.copy())
+        finally:
+            self._requests.put(request)
 
     def make_input(self, canvases: Canvases, *, mirror: bool) -> Tensor:
         """The input of `forward` for these canvases, plane by plane: a tenth of the work of the general way."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Literal
 
 import torch
@@ -10,15 +9,16 @@ from torch import Tensor
 
 from dap_core.classifiers import Classifier
 from dap_core.engines.base import Canvases, InputMaker
+from dap_core.engines.folding import fold_normalisation
 from dap_core.errors import InputError
 
 TorchPrecision = Literal["float32", "bfloat16", "float16"]
 _CPU_BATCH_PIXELS, _GPU_BATCH_PIXELS = 576 * 768, 16 * 576 * 768
-_CPU_WINDOW, _GPU_WINDOW = 16, 96
+_GPU_WINDOW = 96
 
 
 class TorchEngine:
-    """An engine that runs the backbone in eager mode; in float32 it is the reference for every other one."""
+    """An engine that runs the backbone in eager mode, batch normalisation folded into the convolutions."""
 
     name = "torch"
 
@@ -41,8 +41,10 @@ class TorchEngine:
             raise InputError("float16 is for GPUs; on the CPU take float32 or bfloat16")
         on_gpu = self.device.type != "cpu"
         self.batch_pixels = _GPU_BATCH_PIXELS if on_gpu else _CPU_BATCH_PIXELS
-        self.window = _GPU_WINDOW if on_gpu else _CPU_WINDOW
-        self._backbone = copy.deepcopy(classifier.backbone).to(self.device).to(memory_format=torch.channels_last)
+        self.window = _GPU_WINDOW if on_gpu else 1
+        self.lanes = 1 if on_gpu else torch.get_num_threads()
+        folded = fold_normalisation(classifier.backbone)
+        self._backbone = folded.to(self.device).to(memory_format=torch.channels_last)
         self._make_input = InputMaker(classifier, self.device)
 
     @torch.inference_mode()
