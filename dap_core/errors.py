@@ -57,6 +57,9 @@ class ImageError(InputError):
         super().__init__(message)
         self.error_type = error_type
 
+    def __reduce__(self) -> tuple[type[ImageError], tuple[str, str]]:
+        return type(self), (self.error_type, str(self))
+
 
 class UnknownLabelError(InputError):
     """A label is neither a wnid, nor a name, nor an index of the class list."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from clients.cli import bench, doctor, evaluate_boxes, export, mine, recut, show, stats, verify
+from clients.cli import bench, doctor, evaluate_boxes, export, keys, mine, recut, serve, show, stats, verify
 
 app = typer.Typer(
     name="dap",
@@ -24,6 +24,8 @@ app.command("show")(show.show)
 app.command("export")(export.export)
 app.command("verify")(verify.verify)
 app.command("doctor")(doctor.doctor)
+app.command("serve")(serve.serve)
+app.add_typer(keys.app, name="keys")
 app.add_typer(bench.app, name="bench")
 
 

@@ -1,0 +1,1 @@
+"""The library as a service: unpack, call dap_core, report."""

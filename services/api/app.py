@@ -1,0 +1,121 @@
+"""The FastAPI application: routes, problems, keys and the page, made of the parts it is given. No Ray."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+from dap_core.errors import DapError
+from services.api.admission import Admission
+from services.api.answers import ProblemAnswer
+from services.api.auth import require_scope
+from services.api.bodies import MAX_IMAGES
+from services.api.boxes import BoxesService, make_router
+from services.api.gate import Gate
+from services.api.info import guarded, make_health_router, make_info_router
+from services.api.metrics import Metrics
+from services.api.parameters import explain_invalid
+from services.api.problems import ProblemError, as_problem, problem_of_status, problem_response
+from services.keys import KeyRing
+from services.labeling import Labeling
+from services.settings import ServiceSettings
+
+WEB_FOLDER = Path(__file__).parents[2] / "clients" / "web"
+_DESCRIPTION = "Pseudo boxes from images with image-level labels. Errors are problem+json (RFC 9457)."
+
+Lifespan = Callable[[], AbstractAsyncContextManager[None]]
+
+
+def create_app(
+    labeling: Labeling, *, keys: KeyRing, settings: ServiceSettings, lifespan: Lifespan | None = None
+) -> FastAPI:
+    """The application that answers for `labeling`; `lifespan` is entered while it runs."""
+
+    @asynccontextmanager
+    async def live(_app: FastAPI) -> AsyncIterator[None]:
+        if lifespan is None:
+            yield
+            return
+        async with lifespan():
+            yield
+
+    app = FastAPI(
+        title="DAP", version=version("dap"), description=_DESCRIPTION, docs_url=None, redoc_url=None, lifespan=live
+    )
+    metrics = Metrics()
+    service = BoxesService(
+        labeling=labeling,
+        admission=Admission(settings.max_in_flight),
+        metrics=metrics,
+        deadline_s=settings.deadline_s,
+        body_timeout_s=settings.body_timeout_s,
+        max_images=min(MAX_IMAGES, settings.max_in_flight),
+    )
+    guard = require_scope(keys, "label")
+    app.include_router(guarded(make_router(service), guard), tags=["boxes"])
+    app.include_router(guarded(make_info_router(service), guard), tags=["about"])
+    app.include_router(make_health_router(service), tags=["health"])
+    _add_pages(app)
+    _add_problems(app)
+    app.add_middleware(Gate, metrics=metrics)
+    return app
+
+
+def _add_pages(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(WEB_FOLDER / "index.html")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> FileResponse:
+        return FileResponse(WEB_FOLDER / "docs.html")
+
+    app.mount("/web", StaticFiles(directory=WEB_FOLDER), name="web")
+
+
+def _add_problems(app: FastAPI) -> None:
+    """Every error as a problem, and the shape of problems in the OpenAPI document."""
+
+    def answer(request: Request, problem: ProblemError) -> Response:
+        return problem_response(problem, request.state.request_id)
+
+    @app.exception_handler(ProblemError)
+    async def on_problem(request: Request, error: ProblemError) -> Response:
+        return answer(request, error)
+
+    @app.exception_handler(DapError)
+    async def on_error(request: Request, error: DapError) -> Response:
+        return answer(request, as_problem(error))
+
+    @app.exception_handler(HTTPException)
+    async def on_status(request: Request, error: HTTPException) -> Response:
+        return answer(request, problem_of_status(error.status_code, str(error.detail), error.headers))
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(request: Request, error: RequestValidationError) -> Response:
+        errors = [{**one, "loc": one["loc"][1:] or one["loc"]} for one in error.errors()]
+        return answer(request, explain_invalid(errors, "#/query", _known_parameters(request)))
+
+    make_document = app.openapi
+
+    def openapi() -> dict[str, object]:
+        document = make_document()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas[ProblemAnswer.__name__] = ProblemAnswer.model_json_schema()
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _known_parameters(request: Request) -> list[str]:
+    """The query parameters of the route that was asked."""
+    document = request.app.openapi()["paths"].get(request.scope["route"].path, {})
+    return [one["name"] for one in document.get(request.method.lower(), {}).get("parameters", ())]

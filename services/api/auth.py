@@ -1,0 +1,31 @@
+"""Who may ask: the API key of a request and what it allows."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from services.api.problems import ProblemError
+from services.keys import KeyRing
+
+
+def require_scope(keys: KeyRing, scope: str) -> Callable[[Request], Awaitable[None]]:
+    """A dependency that lets requests pass whose key has `scope`, or all while no key is required.
+
+    Raises ProblemError: `unauthenticated`, the same for every reason, or `forbidden`.
+    """
+
+    async def check(request: Request) -> None:
+        if not await run_in_threadpool(lambda: keys.is_required):
+            return
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        key = keys.check(token.strip() if kind.lower() == "bearer" else None)
+        if key is None:
+            raise ProblemError("unauthenticated", "send a valid key: Authorization: Bearer dap_…")
+        request.state.key_id = key.id
+        if not key.allows(scope):
+            raise ProblemError("forbidden", f"the key lacks the scope {scope}")
+
+    return check

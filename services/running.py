@@ -1,0 +1,78 @@
+"""A service on this machine, from start to clean end: in one process, or on a Ray of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+from dap_core.errors import DestinationError
+from dap_core.stores import LocalStore
+from services.keys import KeyRing, list_keys
+from services.settings import ServiceSettings
+
+APP_NAME = "dap"
+
+
+def check_exposure(settings: ServiceSettings) -> None:
+    """Raises DestinationError when others could reach the service and there is no key that could keep them out."""
+    if not settings.is_loopback and not any(key.revoked_at is None for key in list_keys(LocalStore(settings.store))):
+        raise DestinationError(
+            f"{settings.host} can be reached from elsewhere and the store {settings.store} holds no key; "
+            f"make one with: dap keys create NAME --scope label --store {settings.store}"
+        )
+
+
+def share_cores(settings: ServiceSettings) -> ServiceSettings:
+    """The settings with the cores of this machine, and its GPUs, shared among the replicas where nothing is said."""
+    import torch
+
+    changes: dict[str, float] = {}
+    if settings.gpus_per_replica is None:
+        changes["gpus_per_replica"] = 1 if torch.cuda.is_available() and settings.device != "cpu" else 0
+    if settings.cpus_per_replica is None:
+        cores = len(os.sched_getaffinity(0))
+        changes["cpus_per_replica"] = max(1, cores // (settings.max_replicas or settings.num_replicas))
+    return settings.model_copy(update=changes)
+
+
+def run_in_process(settings: ServiceSettings) -> None:
+    """Serves with uvicorn and one labeler in this process until a signal comes."""
+    import uvicorn
+
+    from services.api.app import create_app
+    from services.labeling import LabelerPool, make_labeler
+
+    check_exposure(settings)
+    keys = KeyRing(LocalStore(settings.store), required=not settings.is_loopback)
+    pool = LabelerPool(make_labeler(settings))
+    try:
+        app = create_app(pool, keys=keys, settings=settings)
+        uvicorn.run(app, host=settings.host, port=settings.port, log_config=None, access_log=False, server_header=False)
+    finally:
+        pool.close()
+
+
+def run_on_ray(settings: ServiceSettings, on_ready: Callable[[], None]) -> None:
+    """Serves on a Ray started for it, on the loopback address, until a signal comes; `on_ready` when it answers."""
+    import ray
+    from ray import serve
+
+    from services.serve_app import build_app
+
+    check_exposure(settings)
+    settings = share_cores(settings)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        serve.start(http_options={"host": settings.host, "port": settings.port})
+        serve.run(build_app(settings), name=APP_NAME, route_prefix="/")
+        on_ready()
+        stop.wait()
+    finally:
+        serve.shutdown()  # type: ignore[no-untyped-call]
+        ray.shutdown()

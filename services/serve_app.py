@@ -1,0 +1,128 @@
+"""The service on Ray Serve: an ingress that answers HTTP and a pool of labelers behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import FastAPI
+from ray import serve
+from ray.exceptions import RayActorError
+from ray.serve.config import AutoscalingConfig
+from ray.serve.exceptions import DeploymentUnavailableError
+from ray.serve.handle import DeploymentHandle
+
+from dap_core.stores import LocalStore
+from services.api.app import create_app
+from services.keys import KeyRing
+from services.labeling import LabelerPool, LabelRequest, ModelInfo, NotReadyError, Reply, make_labeler
+from services.settings import ServiceSettings
+
+_ATTEMPTS = 2
+_DESCRIBE_TIMEOUT_S = 1.0
+_QUEUED_PER_LANE = 4
+_INGRESS_ROOM = 10_000
+_HEALTH_PERIOD_S, _HEALTH_TIMEOUT_S = 2.0, 30.0
+
+
+class PseudoLabelerReplica:
+    """One labeler in a process of its own."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        """Loads the model and runs it once; only then does the replica count as ready."""
+        self._pool = LabelerPool(make_labeler(settings))
+
+    async def label(self, request: LabelRequest) -> Reply:
+        """Boxes of one image, or why there are none."""
+        return await self._pool.label(request)
+
+    async def describe(self) -> ModelInfo:
+        """What runs."""
+        return await self._pool.describe()
+
+    def check_health(self) -> None:
+        """Raises RuntimeError when a lane has died; Serve then replaces the replica."""
+        if not self._pool.is_healthy:
+            raise RuntimeError("a lane of the labeler has died")
+
+
+class ReplicatedLabeling:
+    """The pool of replicas as the API asks it: a replica that dies is not noticed, another one is asked once more."""
+
+    def __init__(self, handle: DeploymentHandle[Any]) -> None:
+        """Asks the deployment behind `handle`."""
+        self._handle = handle
+        self._model: ModelInfo | None = None
+
+    async def label(self, request: LabelRequest) -> Reply:
+        """The reply of a replica; cancelling reaches it. Raises NotReadyError when two in turn were lost."""
+        for _ in range(_ATTEMPTS):
+            response = self._handle.label.remote(request)
+            try:
+                reply: Reply = await response
+                return reply
+            except asyncio.CancelledError:
+                response.cancel()  # type: ignore[no-untyped-call]
+                raise
+            except (RayActorError, DeploymentUnavailableError):
+                continue
+        raise NotReadyError("the labelers that were asked are gone")
+
+    async def describe(self) -> ModelInfo:
+        """What runs; asked once. Raises NotReadyError while no replica is ready."""
+        if self._model is None:
+            response = self._handle.describe.remote()
+            try:
+                self._model = await asyncio.wait_for(response, _DESCRIBE_TIMEOUT_S)
+            except (TimeoutError, RayActorError, DeploymentUnavailableError):
+                response.cancel()  # type: ignore[no-untyped-call]
+                raise NotReadyError("the model is loading") from None
+        assert self._model is not None
+        return self._model
+
+
+@serve.ingress()
+class Ingress:
+    """Answers HTTP; needs no core of its own to be placed."""
+
+    def __init__(self, settings: ServiceSettings, labelers: DeploymentHandle[Any]) -> None:
+        self._settings, self._labelers = settings, labelers
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        """The application, made in the replica."""
+        settings = self._settings
+        keys = KeyRing(LocalStore(settings.store), required=not settings.is_loopback)
+        return create_app(ReplicatedLabeling(self._labelers), keys=keys, settings=settings)
+
+
+def build_app(args: ServiceSettings) -> serve.Application:
+    """The Serve application of these settings; in a Serve config file `import_path: services.serve_app:build_app`."""
+    cpus = args.cpus_per_replica
+    lanes = max(1, round(cpus or 1))
+    gpus = args.gpus_per_replica or 0
+    ongoing = _QUEUED_PER_LANE * lanes if not gpus else max(256, args.max_in_flight)
+    scaling = None
+    if args.max_replicas is not None:
+        scaling = AutoscalingConfig(
+            min_replicas=args.num_replicas, max_replicas=args.max_replicas, target_ongoing_requests=ongoing / 2
+        )
+    labelers: Any = serve.deployment(
+        PseudoLabelerReplica,
+        name="PseudoLabeler",
+        num_replicas=None if scaling else args.num_replicas,
+        autoscaling_config=scaling,
+        ray_actor_options={"num_cpus": cpus if cpus is not None else 1, "num_gpus": gpus},
+        max_ongoing_requests=ongoing,
+        health_check_period_s=_HEALTH_PERIOD_S,
+        health_check_timeout_s=_HEALTH_TIMEOUT_S,
+    )
+    ingress: Any = serve.deployment(
+        Ingress,
+        name="Ingress",
+        ray_actor_options={"num_cpus": 0},
+        max_ongoing_requests=_INGRESS_ROOM,
+        health_check_period_s=_HEALTH_PERIOD_S,
+        health_check_timeout_s=_HEALTH_TIMEOUT_S,
+    )
+    application: serve.Application = ingress.bind(args, labelers.bind(args))
+    return application

@@ -1,0 +1,82 @@
+"""What a service can be told, typed and checked; the only reader of the environment."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dap_core.errors import InputError
+
+_PREFIX = "DAP_"
+
+
+class ServiceSettings(BaseModel):
+    """Everything that shapes a service; unknown names are refused.
+
+    The same record is the argument of the Serve application, of `dap serve` and, as `DAP_<NAME>`, of the environment.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = "127.0.0.1"
+    """Address to listen on; any but loopback needs a key in the store."""
+    port: int = Field(8000, ge=1, le=65535)
+    store: str = "dap-store"
+    """The directory that holds keys."""
+    classifier: str = "lite0"
+    weights: str | None = None
+    engine: Literal["auto", "torch", "openvino"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: str | None = None
+    """cpu, cuda, ...; left out, a GPU if there is one."""
+    num_replicas: int = Field(1, ge=1, le=1000)
+    """Labelers that run at the same time, each a process of its own; the least there are when they scale."""
+    max_replicas: int | None = Field(None, ge=1, le=1000)
+    """Left out, their number is fixed; else it grows with the load up to this."""
+    cpus_per_replica: float | None = Field(None, gt=0)
+    """Cores of each labeler; left out, all cores shared evenly. Without a GPU it also sets its threads."""
+    gpus_per_replica: float | None = Field(None, ge=0)
+    """GPUs of each labeler; left out, one where the machine has any."""
+    max_in_flight: int = Field(64, ge=1, le=100_000)
+    """Images accepted and not yet answered; more are refused with 503."""
+    deadline_s: float = Field(30.0, gt=0, le=3600)
+    """An image without its boxes by then is answered with 504."""
+    body_timeout_s: float = Field(30.0, gt=0, le=3600)
+    """A body that has not arrived by then is answered with 408."""
+
+    @model_validator(mode="after")
+    def _check_replicas(self) -> ServiceSettings:
+        if self.max_replicas is not None and self.max_replicas < self.num_replicas:
+            raise ValueError(f"max_replicas ({self.max_replicas}) must not be below num_replicas ({self.num_replicas})")
+        return self
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def read_settings(environment: Mapping[str, str] | None = None, **given: Any) -> ServiceSettings:
+    """The settings of `DAP_*` variables, `given` values (not None) before them.
+
+    Raises InputError naming the setting, what was expected and what came.
+    """
+    source = os.environ if environment is None else environment
+    names = ServiceSettings.model_fields
+    values: dict[str, Any] = {name: source[key] for name in names if source.get(key := _PREFIX + name.upper())}
+    values.update({name: value for name, value in given.items() if value is not None})
+    try:
+        return ServiceSettings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"])) or "settings"
+        raise InputError(f"{name}: {first['msg']}, got {first['input']!r}") from error
