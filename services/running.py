@@ -64,13 +64,14 @@ def run_on_ray(settings: ServiceSettings, on_ready: Callable[[], None]) -> None:
 
     check_exposure(settings)
     settings = share_cores(settings)
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         serve.start(http_options={"host": settings.host, "port": settings.port})
         serve.run(build_app(settings), name=APP_NAME, route_prefix="/")
+        for number in (signal.SIGINT, signal.SIGTERM):  # only now: Ray sets its own when it starts
+            signal.signal(number, lambda *_: stop.set())
         on_ready()
         stop.wait()
     finally:

@@ -92,7 +92,7 @@ class Ingress:
         """The application, made in the replica."""
         settings = self._settings
         keys = KeyRing(LocalStore(settings.store), required=not settings.is_loopback)
-        return create_app(ReplicatedLabeling(self._labelers), keys=keys, settings=settings)
+        return create_app(ReplicatedLabeling(self._labelers), keys=keys, settings=settings, behind_proxy=True)
 
 
 def build_app(args: ServiceSettings) -> serve.Application:

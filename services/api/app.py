@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -31,25 +29,10 @@ from services.settings import ServiceSettings
 WEB_FOLDER = Path(__file__).parents[2] / "clients" / "web"
 _DESCRIPTION = "Pseudo boxes from images with image-level labels. Errors are problem+json (RFC 9457)."
 
-Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
-
-def create_app(
-    labeling: Labeling, *, keys: KeyRing, settings: ServiceSettings, lifespan: Lifespan | None = None
-) -> FastAPI:
-    """The application that answers for `labeling`; `lifespan` is entered while it runs."""
-
-    @asynccontextmanager
-    async def live(_app: FastAPI) -> AsyncIterator[None]:
-        if lifespan is None:
-            yield
-            return
-        async with lifespan():
-            yield
-
-    app = FastAPI(
-        title="DAP", version=version("dap"), description=_DESCRIPTION, docs_url=None, redoc_url=None, lifespan=live
-    )
+def create_app(labeling: Labeling, *, keys: KeyRing, settings: ServiceSettings, behind_proxy: bool = False) -> FastAPI:
+    """The application that answers for `labeling`; `behind_proxy` says that one names requests before it."""
+    app = FastAPI(title="DAP", version=version("dap"), description=_DESCRIPTION, docs_url=None, redoc_url=None)
     metrics = Metrics()
     service = BoxesService(
         labeling=labeling,
@@ -65,7 +48,7 @@ def create_app(
     app.include_router(make_health_router(service), tags=["health"])
     _add_pages(app)
     _add_problems(app)
-    app.add_middleware(Gate, metrics=metrics)
+    app.add_middleware(Gate, metrics=metrics, names_request=not behind_proxy)
     return app
 
 

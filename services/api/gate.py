@@ -24,6 +24,12 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": _POLICY,
+    "Cache-Control": "no-store",
+}
 
 
 @dataclass
@@ -38,9 +44,9 @@ class _Answer:
 class Gate:
     """ASGI middleware, outermost."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
-        """Wraps `app`."""
-        self._app, self._metrics = app, metrics
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, names_request: bool) -> None:
+        """Wraps `app`; `names_request` puts the request's id into the answer, where no proxy before it does."""
+        self._app, self._metrics, self._names_request = app, metrics, names_request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets one request pass."""
@@ -53,7 +59,10 @@ class Gate:
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answer.status = message["status"]
-                _mark(MutableHeaders(scope=message), answer.request_id)
+                headers = MutableHeaders(scope=message)
+                headers.update(_HEADERS)
+                if self._names_request:
+                    headers["X-Request-Id"] = answer.request_id
             await send(message)
 
         try:
@@ -88,11 +97,3 @@ class Gate:
 
 def _choose_request_id(given: str | None) -> str:
     return given if given and _REQUEST_ID.fullmatch(given) else secrets.token_hex(12)
-
-
-def _mark(headers: MutableHeaders, request_id: str) -> None:
-    headers["X-Request-Id"] = request_id
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["Referrer-Policy"] = "no-referrer"
-    headers["Content-Security-Policy"] = _POLICY
-    headers.setdefault("Cache-Control", "no-store")
