@@ -7,6 +7,9 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+
+import psutil
 
 from dap_core.errors import DestinationError
 from dap_core.stores import LocalStore
@@ -14,6 +17,7 @@ from services.keys import KeyRing, list_keys
 from services.settings import ServiceSettings
 
 APP_NAME = "dap"
+_LEAVE_S = 3.0
 
 
 def check_exposure(settings: ServiceSettings) -> None:
@@ -76,4 +80,18 @@ def run_on_ray(settings: ServiceSettings, on_ready: Callable[[], None]) -> None:
         stop.wait()
     finally:
         serve.shutdown()  # type: ignore[no-untyped-call]
+        children = psutil.Process().children(recursive=True)
         ray.shutdown()
+        _end_processes(children)
+
+
+def _end_processes(processes: list[psutil.Process]) -> None:
+    """Ends what is left of these: Ray's agents outlive the node that they belong to."""
+    _, alive = psutil.wait_procs(processes, timeout=_LEAVE_S)
+    for process in alive:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(alive, timeout=_LEAVE_S)
+    for process in alive:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()

@@ -1,4 +1,4 @@
-"""Engines against the reference: torch in float32, one image at a time."""
+"""Engines against the reference: the network as it was loaded, in float32, one image at a time."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from dap_core import PseudoLabeler
+from dap_core.benchmarking.contestants import NaiveMiner
 from dap_core.boxes import compute_iou
 from dap_core.cam import resize_image, run_passes
 from dap_core.classifiers import Classifier
@@ -38,8 +39,8 @@ def photos() -> list[NDArray[np.uint8]]:
 
 @pytest.fixture(scope="module")
 def reference(lite0: Classifier, photos) -> list[LabeledImage]:
-    """Each photograph alone, by torch in float32."""
-    labeler = PseudoLabeler(recipe=SMALL, engine=TorchEngine(lite0))
+    """Each photograph alone, the network as it was loaded: eager float32, four passes one after the other."""
+    labeler = PseudoLabeler(recipe=SMALL, engine=NaiveMiner(lite0, SMALL))
     return [labeler([photo], [label])[0] for photo, label in zip(photos, PHOTOS.values(), strict=True)]
 
 

@@ -13,8 +13,11 @@ from clients.cli.console import make_table, parse_numbers, print_json, reports_e
 if TYPE_CHECKING:
     from dap_core.benchmarking import MiningSpeed
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Measure the speed of mining and re-cutting.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="rich", help="Measure the speed of mining, re-cutting and serving."
+)
 _MEMORY_IMAGES = (200, 2000)
+_SERVED_IMAGES = 64
 
 
 @app.command("mine")
@@ -88,6 +91,56 @@ def bench_recut(
     rows = [(one.recipe, f"{one.cut_images_per_s:.0f}", f"{one.recut_images_per_s:.0f}") for one in speeds]
     title = f"images/s, {opened.manifest.counts.num_ok} images"
     stdout.print(make_table(title, ("recipe", "read, merge, cut", "and write"), rows))
+
+
+@app.command("serve")
+@reports_errors
+def bench_serve(
+    images: Annotated[Path, typer.Option("--images", help="An ImageNet-style folder.", show_default=False)],
+    rounds: Annotated[int, typer.Option(help="Rounds of 64 images; the median counts.", min=1)] = 3,
+    overload_seconds: Annotated[float, typer.Option(help="Seconds at 10 times the capacity.", min=1)] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Measure the service beside the bare labeler, with and without Ray, and under ten times its capacity.
+
+    [bold]dap bench serve --images imagenet/[/bold]
+    """
+    from services.measuring import make_contestant, measure_serving
+
+    encoded = _read_encoded(images, _SERVED_IMAGES)
+    contestants = [make_contestant("one process", encoded, "--no-ray"), make_contestant("Ray Serve", encoded)]
+    names = [one.name for one in contestants]
+    with stderr.status("starting the servers and sending images"):
+        speed = measure_serving(encoded, contestants, num_rounds=rounds, overload_s=overload_seconds, overloaded=names)
+    if as_json:
+        print_json(asdict(speed))
+        return
+    rows = [("in process", f"{speed.in_process_images_per_s:.2f}", "1.00", "")]
+    rows += [
+        (one.name, f"{one.images_per_s:.2f}", f"{one.ratio_to_in_process:.2f}", f"{one.alone_p50_s * 1000:.0f} ms")
+        for one in speed.servers
+    ]
+    stdout.print(make_table("16 in flight", ("", "images/s", "/ in process", "p50 alone"), rows))
+    table = [
+        (
+            one.name,
+            f"{one.answered_well:.2%}",
+            f"{one.goodput_at_10 / one.goodput_at_1:.2f}",
+            f"{one.p99_s:.1f} s",
+            f"{one.bound_s:.1f} s",
+        )
+        for one in speed.overloads
+    ]
+    columns = ("", "200 or 503", "goodput / at 1x", "p99 accepted", "bound")
+    stdout.print(make_table("at ten times the capacity", columns, table))
+
+
+def _read_encoded(folder: Path, count: int) -> list[tuple[bytes, str]]:
+    """The first images of a folder with their first label."""
+    from dap_core.datasets import open_source
+
+    source = open_source([folder])
+    return [(source.store.get(row.key), row.labels[0]) for row in source.rows[:count]]
 
 
 def _print_mining(speed: MiningSpeed, peaks: dict[int, float]) -> None:

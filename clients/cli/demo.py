@@ -1,6 +1,7 @@
 """`make demo`: the main job on the photographs that scikit-image ships.
 
-Photographs and labels -> boxes -> label set -> table and gallery, with the commands a user would type.
+Photographs and labels -> boxes -> label set -> table and gallery -> the service answering one request, with the
+commands a user would type.
 """
 
 from __future__ import annotations
@@ -52,6 +53,24 @@ def print_boxes(label_set_folder: Path) -> None:
     stdout.print(make_table("boxes", ("photograph", "label", "tau", "score", "x1   y1   x2   y2"), lines))
 
 
+def ask_service(out: Path, photograph: Path, label: str) -> None:
+    """Starts the service, asks it for the boxes of one photograph through the Python client, and ends it."""
+    from dap_client import Client
+
+    from services.launching import run_server, serve_command
+
+    stdout.print("$ dap serve", style="bold")
+    with run_server(serve_command("--store", str(out / "store")), out / "service.log") as server:
+        stdout.print(f"{server.url} is ready", markup=False)
+        stdout.print(f'>>> Client("{server.url}").label("{photograph.name}", ["{label}"])', style="bold", markup=False)
+        with Client(server.url) as client:
+            [result] = client.label(photograph, [label])
+        for corners, threshold, score in zip(result.xyxy, result.thresholds, result.scores, strict=True):
+            sides = " ".join(f"{side:4.0f}" for side in corners)
+            stdout.print(f"{label}  {threshold:.2f}  {score:.2f}  {sides}", markup=False)
+    stdout.print("the service has ended", markup=False)
+
+
 def main(out: Path) -> int:
     """Runs the demo into the folder `out`, replacing what an earlier one left there."""
     from clients.cli.main import app
@@ -70,6 +89,7 @@ def main(out: Path) -> int:
             return int(code)
         if arguments[0] == "mine":
             print_boxes(labels)
+    ask_service(out, out / "photos" / "chelsea.png", "Egyptian cat")
     return 0
 
 

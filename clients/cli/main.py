@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from clients.cli import bench, doctor, evaluate_boxes, export, keys, mine, recut, serve, show, stats, verify
+from clients.cli import bench, doctor, evaluate_boxes, export, keys, label, mine, recut, serve, show, stats, verify
 
 app = typer.Typer(
     name="dap",
@@ -17,6 +17,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 2 wrong use, 3 some images failed, 4 failed.",
 )
 app.command("mine")(mine.mine)
+app.command("label")(label.label)
 app.command("recut")(recut.recut)
 app.command("stats")(stats.stats)
 app.command("evaluate-boxes")(evaluate_boxes.evaluate_boxes)

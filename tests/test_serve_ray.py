@@ -1,0 +1,125 @@
+"""The service on Ray Serve: answers equal the labeler's, a killed replica is not seen, the pool is whole again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.builders import make_pixels, make_smooth_pixels
+from tests.service_builders import RunningService, run_service
+
+pytestmark = pytest.mark.cluster
+REPLICAS = 2
+SIZES = [(640, 480), (480, 640), (1200, 80), (90, 1400), (256, 256), (1000, 700), (64, 64), (333, 222)]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    with run_service(tmp_path_factory.mktemp("service"), "--replicas", str(REPLICAS), ray=True) as running:
+        yield running
+
+
+def encode(size: tuple[int, int], number: int = 0) -> bytes:
+    import cv2
+
+    pixels = make_smooth_pixels(*size) if number % 2 else make_pixels(*size)
+    return bytes(cv2.imencode(".png", pixels)[1])
+
+
+def ask(service: RunningService, data: bytes) -> httpx.Response:
+    headers = {"Content-Type": "image/png"}
+    return httpx.post(
+        f"{service.url}/v1/boxes?labels=7&scales=96&scales=192", content=data, headers=headers, timeout=60
+    )
+
+
+def find_replicas(service: RunningService) -> set[int]:
+    """Process ids of the labelers: children of Ray's node that call themselves so."""
+    tree = psutil.Process(service.pid).children(recursive=True)
+    return {one.pid for one in tree if one.is_running() and "PseudoLabeler" in " ".join(_command(one))}
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def test_ready_and_model_are_told_and_the_request_is_named_once(service: RunningService):
+    assert httpx.get(f"{service.url}/readyz", timeout=30).json() == {"ready": True}
+    model = httpx.get(f"{service.url}/v1/models", timeout=30).json()["models"][0]
+    assert (model["classifier"], model["num_classes"]) == ("lite0", 1000)
+    answer = httpx.get(f"{service.url}/healthz", headers={"X-Request-Id": "mine-1"}, timeout=30)
+    assert answer.headers.get_list("x-request-id") == ["mine-1"]
+
+
+def test_a_burst_of_very_different_shapes_gives_each_its_single_result(service: RunningService):
+    images = [encode(size, number) for number, size in enumerate(SIZES)]
+    alone = [ask(service, data).json()["items"][0]["boxes"] for data in images]
+    with ThreadPoolExecutor(len(images) * 2) as pool:
+        burst = list(pool.map(lambda data: ask(service, data), images * 2))
+    assert [answer.json()["items"][0]["boxes"] for answer in burst] == alone * 2
+    assert any(alone)
+
+
+def test_bad_images_fail_alone_through_ray(service: RunningService):
+    files = [("images", ("a.png", encode((200, 150)))), ("images", ("b.png", b"\x89PNG\r\n\x1a\nbroken"))]
+    items = httpx.post(f"{service.url}/v1/boxes", files=files, timeout=60).json()["items"]
+    assert [item.get("problem", {}).get("type") for item in items] == [None, "/problems/truncated-image"]
+
+
+def test_a_killed_replica_is_not_seen_and_the_pool_is_whole_again(service: RunningService):
+    """SIGKILL on the busier labeler while requests are under way; every answer is 200, then two labelers are there."""
+    before = find_replicas(service)
+    assert len(before) == REPLICAS
+    image, statuses, stop = encode((900, 700)), [], threading.Event()
+
+    def load() -> None:
+        while not stop.is_set():
+            statuses.append(ask(service, image).status_code)
+
+    with ThreadPoolExecutor(8) as pool:
+        loading = [pool.submit(load) for _ in range(8)]
+        time.sleep(2)
+        victim = max(before, key=_cpu_seconds)
+        busy_from = _cpu_seconds(victim)
+        time.sleep(1)
+        assert _cpu_seconds(victim) - busy_from > 0.1, "the replica was not at work when it was killed"
+        killed_after = len(statuses)
+        os.kill(victim, signal.SIGKILL)
+        time.sleep(3)
+        stop.set()
+        for one in loading:
+            one.result()
+    assert set(statuses) == {200}
+    assert len(statuses) > killed_after + 8
+    deadline = time.monotonic() + 60
+    while len(find_replicas(service) - {victim}) < REPLICAS and time.monotonic() < deadline:
+        time.sleep(0.5)
+    after = find_replicas(service)
+    assert len(after) == REPLICAS
+    assert victim not in after
+    assert ask(service, image).status_code == 200
+
+
+def _cpu_seconds(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def test_every_process_of_ray_ends_with_the_service(tmp_path: Path):
+    with run_service(tmp_path, ray=True) as running:
+        children = psutil.Process(running.pid).children(recursive=True)
+        assert len(children) > 3
+    gone, alive = psutil.wait_procs(children, timeout=20)
+    assert (len(gone), alive) == (len(children), [])
