@@ -14,7 +14,7 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,demo,classifiers]'
 	touch $@
 
-demo: $(BIN)/.installed ## mine boxes from six real photographs into out/demo/index.html
+demo: $(BIN)/.installed ## mine boxes from six real photographs into out/demo/index.html, ask the service for one
 	$(BIN)/python -m clients.cli.demo out/demo
 
 test: $(BIN)/.installed ## run all tests
@@ -26,8 +26,10 @@ check: $(BIN)/.installed ## lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(BIN)/.installed ## measure mining and re-cutting on DATA, write benchmarks/mining.md
+bench: $(BIN)/.installed ## measure mining and serving on DATA, write benchmarks/mining.md and serving.md
 	$(BIN)/python benchmarks/measure_mining.py $(DATA)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[bench]"
+	$(BIN)/python benchmarks/measure_serving.py $(DATA)
 
 clean: ## remove what demo and test made
 	rm -rf out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

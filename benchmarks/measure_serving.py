@@ -73,7 +73,7 @@ def make_report(images: Path, speed: ServingSpeed) -> str:
     parts = [
         "# Serving",
         "",
-        f"`python benchmarks/measure_serving.py {images.name}`: recipe aligned, lite0, one image a request, JPEG bytes.",
+        f"`python benchmarks/measure_serving.py {images.name}`: recipe aligned, lite0, a JPEG a request.",
         "",
         *describe_machine(),
         f"- {', '.join(f'{name} {version(name)}' for name in PACKAGES)}",

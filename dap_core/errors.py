@@ -42,11 +42,13 @@ class ImageError(InputError):
             "empty-image",
             "not-an-image",
             "unsupported-image-format",
+            "unsupported-jpeg-feature",
             "truncated-image",
             "undecodable-image",
             "image-too-many-pixels",
             "image-too-small",
             "aspect-ratio-too-large",
+            "too-many-scans",
             "unreadable-file",
             "no-label",
         }

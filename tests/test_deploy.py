@@ -1,0 +1,93 @@
+"""The files that start the service elsewhere name what is there, and settings say what is wrong with them."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+from ray.serve.schema import ServeDeploySchema
+
+from dap_core.errors import DestinationError, InputError
+from dap_core.stores import LocalStore
+from services.keys import create_key, revoke_key
+from services.running import check_exposure, share_cores
+from services.serve_app import build_app
+from services.settings import ServiceSettings, read_settings
+
+TOP = Path(__file__).parents[1]
+
+
+def test_the_serve_file_builds_the_application():
+    schema = ServeDeploySchema.model_validate(yaml.safe_load((TOP / "deploy" / "serve.yaml").read_text()))
+    [application] = schema.applications
+    module, _, name = application.import_path.partition(":")
+    assert getattr(import_module(module), name) is build_app
+    settings = ServiceSettings.model_validate(application.args)
+    assert (settings.host, settings.port) == (schema.http_options.host, schema.http_options.port)
+    assert build_app(settings) is not None
+
+
+def test_the_image_copies_what_is_there_and_runs_the_service_as_a_user():
+    lines = (TOP / "deploy" / "Dockerfile").read_text().splitlines()
+    for line in lines:
+        if line.startswith("COPY"):
+            assert all((TOP / name).exists() for name in line.split()[1:-1])
+    assert lines.index("USER dap") < lines.index('ENTRYPOINT ["dap"]')
+
+
+def test_compose_opens_one_port_on_loopback_and_sets_only_known_settings():
+    services = yaml.safe_load((TOP / "docker-compose.yml").read_text())["services"]
+    ports = [port for one in services.values() for port in one.get("ports", ())]
+    assert ports == ["127.0.0.1:8000:8000"]
+    names = {f"DAP_{name.upper()}" for name in ServiceSettings.model_fields}
+    assert set(services["service"]["environment"]) <= names
+    secrets = list(services["store"]["environment"].values())
+    assert all(re.fullmatch(r"\$\{\w+:\?.+\}", value) for value in secrets)
+
+
+def test_settings_come_from_the_environment_and_what_is_given_goes_first():
+    settings = read_settings({"DAP_PORT": "9000", "DAP_MAX_IN_FLIGHT": "5", "DAP_OTHER": "x"}, port=9001)
+    assert (settings.port, settings.max_in_flight, settings.classifier) == (9001, 5, "lite0")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"port": 0}, r"port: .*greater than or equal to 1, got 0"),
+        ({"engine": "tpu"}, r"engine: .*'auto', 'torch' or 'openvino', got 'tpu'"),
+        ({"deadline_s": "soon"}, r"deadline_s: .*valid number.*got 'soon'"),
+        ({"num_replicas": 3, "max_replicas": 2}, "max_replicas .2. must not be below num_replicas .3."),
+        ({"replicas": 2}, "replicas: Extra inputs"),
+    ],
+)
+def test_wrong_settings_are_named(given: dict[str, object], message: str):
+    with pytest.raises(InputError, match=message):
+        read_settings({}, **given)
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("box", False)],
+)
+def test_only_loopback_needs_no_key(host: str, loopback: bool, tmp_path: Path):
+    settings = ServiceSettings(host=host, store=str(tmp_path))
+    assert settings.is_loopback is loopback
+    if loopback:
+        check_exposure(settings)
+        return
+    with pytest.raises(DestinationError, match="holds no key; make one with: dap keys create"):
+        check_exposure(settings)
+    key, _ = create_key(LocalStore(tmp_path), "me", ["label"])
+    check_exposure(settings)
+    revoke_key(LocalStore(tmp_path), key.id)
+    with pytest.raises(DestinationError):
+        check_exposure(settings)
+
+
+def test_cores_are_shared_among_replicas():
+    shared = share_cores(ServiceSettings(num_replicas=1000, device="cpu"))
+    assert (shared.cpus_per_replica, shared.gpus_per_replica) == (1, 0)
+    assert share_cores(ServiceSettings(cpus_per_replica=3.0, gpus_per_replica=0)).cpus_per_replica == 3
