@@ -85,9 +85,9 @@ class KeyRing:
 
     @property
     def is_required(self) -> bool:
-        """Whether requests need a key: when told so, or once any was made, also if all are revoked by now."""
+        """Whether requests need a key: when told so, or once any was made, also if all are revoked or lost by now."""
         self._refresh()
-        return self._required or bool(self._keys)
+        return self._required
 
     def check(self, token: str | None) -> ApiKey | None:
         """The valid key of a token, None for any other; the secret is compared in constant time."""
@@ -102,6 +102,7 @@ class KeyRing:
         if time.monotonic() - self._read_at < _REREAD_S:
             return
         self._keys = {key.id: key for key in list_keys(self._store)}
+        self._required = self._required or bool(self._keys)
         self._read_at = time.monotonic()
 
 

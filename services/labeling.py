@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Condition, Thread
 from typing import Protocol, TypeAlias
 
@@ -20,6 +20,8 @@ from services.settings import ServiceSettings
 
 Reply: TypeAlias = LabeledImage | FailedImage
 _WARM_UP_HW = (375, 500)
+MAX_PASS_PIXELS = 3_000_000
+"""Of a resized image; each takes about 360 bytes in the network, and all lanes run at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +152,8 @@ class LabelerPool:
         return taken
 
     def _label(self, window: list[tuple[LabelRequest, Future[Reply]]]) -> None:
-        labeler = self.labeler.with_recipe(window[0][0].recipe)
         try:
+            labeler = self._tune(window[0][0].recipe)
             replies = labeler.label_window([(request.data, request.labels) for request, _ in window])
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the callers, and the lane lives on
             if len(window) == 1:
@@ -162,3 +164,10 @@ class LabelerPool:
             return
         for (_, reply), found in zip(window, replies, strict=True):
             reply.set_result(found)
+
+    def _tune(self, recipe: Recipe) -> PseudoLabeler:
+        """The labeler with a recipe; the larger its scales, the less long and thin an image may be."""
+        labeler = self.labeler.with_recipe(recipe)
+        longest = round(MAX_PASS_PIXELS / max(recipe.cam.short_sides) ** 2, 1)
+        labeler.limits = replace(labeler.limits, max_aspect_ratio=min(labeler.limits.max_aspect_ratio, longest))
+        return labeler

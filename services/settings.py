@@ -43,6 +43,8 @@ class ServiceSettings(BaseModel):
     """GPUs of each labeler; left out, one where the machine has any."""
     max_in_flight: int = Field(64, ge=1, le=100_000)
     """Images accepted and not yet answered; more are refused with 503."""
+    max_bytes_in_flight: int = Field(256 * 2**20, ge=32 * 2**20)
+    """Bytes of bodies that are arriving or not yet answered; more are refused with 503."""
     deadline_s: float = Field(30.0, gt=0, le=3600)
     """An image without its boxes by then is answered with 504."""
     body_timeout_s: float = Field(30.0, gt=0, le=3600)

@@ -105,7 +105,8 @@ def _print_boxes(items: Sequence[dict[str, Any]]) -> None:
     rows = []
     for item in items:
         name = Path(item["name"]).name
-        rows += [] if "problem" in item else _describe_item(item, name if file_names[name] == 1 else item["name"])
+        if "problem" not in item:
+            rows += _describe_item(item, name if file_names[name] == 1 else item["name"])
     if rows:
         stdout.print(make_table("boxes", _COLUMNS, rows))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,9 @@ class ClassAnswer(BaseModel):
 
 
 class ScoredClass(ClassAnswer):
-    """A class with the classifier's probability for this image."""
+    """A class with the classifier's probability for this image, null where the network gave no number."""
 
-    score: float
+    score: float | None
 
 
 class BoxAnswer(BaseModel):
@@ -135,10 +136,10 @@ def describe_image(image: LabeledImage, classes: ClassList, *, cams: bool) -> di
         "height": height,
         "exif_orientation": image.exif_orientation,
         "labels": [
-            {**describe_class(classes, label), "score": score}
+            {**describe_class(classes, label), "score": _drop_nan(score)}
             for label, score in zip(image.labels, image.label_scores, strict=True)
         ],
-        "top1": {**describe_class(classes, image.top1), "score": image.top1_score},
+        "top1": {**describe_class(classes, image.top1), "score": _drop_nan(image.top1_score)},
         "boxes": [
             {
                 "xyxy": [_shorten(side) for side in box.xyxy],
@@ -160,16 +161,19 @@ def _shorten(value: float) -> float:
     return float(str(np.float32(value)))
 
 
+def _drop_nan(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
 def _describe_cam(cam: Cam) -> dict[str, Any]:
-    finite = cam.lowest == cam.lowest
     return {
         "label": cam.label,
         "short_side": cam.short_side,
         "mirrored": cam.mirrored,
         "height": cam.values.shape[0],
         "width": cam.values.shape[1],
-        "lowest": cam.lowest if finite else None,
-        "highest": cam.highest if finite else None,
+        "lowest": _drop_nan(cam.lowest),
+        "highest": _drop_nan(cam.highest),
         "origin_xy": cam.origin_xy,
         "pitch_xy": cam.pitch_xy,
         "valid_hw": cam.valid_hw,

@@ -15,9 +15,9 @@ from dap_core.errors import DapError
 from services.api.admission import Admission
 from services.api.answers import ProblemAnswer
 from services.api.auth import require_scope
-from services.api.bodies import MAX_IMAGES
+from services.api.bodies import MAX_IMAGES, BodyLimits
 from services.api.boxes import BoxesService, make_router
-from services.api.gate import Gate
+from services.api.gate import LOGGER, Gate
 from services.api.info import guarded, make_health_router, make_info_router
 from services.api.metrics import Metrics
 from services.api.parameters import explain_invalid
@@ -32,15 +32,21 @@ _DESCRIPTION = "Pseudo boxes from images with image-level labels. Errors are pro
 
 def create_app(labeling: Labeling, *, keys: KeyRing, settings: ServiceSettings, behind_proxy: bool = False) -> FastAPI:
     """The application that answers for `labeling`; `behind_proxy` says that one names requests before it."""
-    app = FastAPI(title="DAP", version=version("dap"), description=_DESCRIPTION, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="DAP",
+        version=version("dap"),
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     metrics = Metrics()
     service = BoxesService(
         labeling=labeling,
-        admission=Admission(settings.max_in_flight),
+        admission=Admission(settings.max_in_flight, settings.max_bytes_in_flight),
         metrics=metrics,
         deadline_s=settings.deadline_s,
-        body_timeout_s=settings.body_timeout_s,
-        max_images=min(MAX_IMAGES, settings.max_in_flight),
+        body_limits=BodyLimits(settings.body_timeout_s, min(MAX_IMAGES, settings.max_in_flight)),
     )
     guard = require_scope(keys, "label")
     app.include_router(guarded(make_router(service), guard), tags=["boxes"])
@@ -76,7 +82,10 @@ def _add_problems(app: FastAPI) -> None:
 
     @app.exception_handler(DapError)
     async def on_error(request: Request, error: DapError) -> Response:
-        return answer(request, as_problem(error))
+        problem = as_problem(error)
+        if problem.slug == "internal-error":
+            LOGGER.error("request %s broke", request.state.request_id, exc_info=error)
+        return answer(request, problem)
 
     @app.exception_handler(HTTPException)
     async def on_status(request: Request, error: HTTPException) -> Response:

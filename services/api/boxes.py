@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -15,18 +16,22 @@ from dap_core.gallery import draw_overlay
 from dap_core.images import decode_image
 from dap_core.recipes import Recipe
 from dap_core.types import FailedImage, LabeledImage
+from services.api.accepting import PNG, choose_media_type
 from services.api.admission import Admission
 from services.api.answers import BoxesAnswer, describe_answer, describe_image
-from services.api.bodies import Upload, read_upload
+from services.api.bodies import BodyLimits, Upload, read_upload
 from services.api.documentation import BOXES_PARAMETERS, BOXES_REQUEST, problem_responses
+from services.api.json_values import EscapedJSONResponse
 from services.api.metrics import Metrics
 from services.api.parameters import BoxesParams, parse_params, parse_query
-from services.api.problems import ProblemError, as_problem, problem_body
-from services.labeling import Labeling, LabelRequest, NotReadyError, Reply
+from services.api.problems import UNFORESEEN, ProblemError, as_problem, make_pointer, problem_body
+from services.labeling import Labeling, LabelRequest, ModelInfo, NotReadyError, Reply
 
 T = TypeVar("T")
+Outcome: TypeAlias = Reply | Exception
+"""What became of an image; an exception is a defect that it met."""
+LOGGER = logging.getLogger("dap.api")
 _RETRY_NOT_READY_S = 2
-_PNG, _JSON = "image/png", "application/json"
 
 
 @dataclass(frozen=True)
@@ -37,61 +42,59 @@ class BoxesService:
     admission: Admission
     metrics: Metrics
     deadline_s: float
-    body_timeout_s: float
-    max_images: int
+    body_limits: BodyLimits
 
     async def answer(self, request: Request) -> Response:
         """The whole way of a request."""
-        wants_png = choose_media_type(request.headers.get("accept", "")) == _PNG
-        upload = await read_upload(request, timeout_s=self.body_timeout_s, max_images=self.max_images)
-        params = read_params(request, upload)
-        recipe, labels = params.make_recipe(), params.labels_of_each(len(upload.files))
-        if wants_png and len(upload.files) > 1:
-            raise ProblemError("not-acceptable", "a picture can be had of one image at a time; send one")
-        with self.admission.admit(len(upload.files)):
-            pairs = zip(upload.files, labels, strict=True)
-            requests = [LabelRequest(data, of_one, recipe) for (_, data), of_one in pairs]
-            replies = await until_disconnect(request, self._label(requests))
-            self._count(replies)
-            if not upload.is_multipart or wants_png:
-                raise_failure(replies[0])
-            if wants_png:
-                assert isinstance(replies[0], LabeledImage)
-                return Response(await asyncio.to_thread(_draw, upload.files[0][1], replies[0], recipe), media_type=_PNG)
-            return await self._describe(request.state.request_id, upload, params, recipe, replies)
+        media_type = choose_media_type(request.headers.get("accept", ""))
+        model = await self.describe_model()
+        self.admission.check_room(1)
+        with self.admission.hold_bytes() as count:
+            upload = await read_upload(request, self.body_limits, count)
+            params = read_params(request, upload)
+            labels = params.labels_of_each(len(upload.files))
+            if media_type == PNG and len(upload.files) > 1:
+                raise ProblemError("not-acceptable", "a picture can be had of one image at a time; send one")
+            with self.admission.admit(len(upload.files)):
+                recipe = params.make_recipe()
+                requests = [
+                    LabelRequest(file.data, of_one, recipe) for file, of_one in zip(upload.files, labels, strict=True)
+                ]
+                outcomes = await until_disconnect(request, self._label(requests))
+                self._count(outcomes)
+                if media_type == PNG or not upload.is_multipart:
+                    _raise_failure(outcomes[0])
+                if media_type == PNG:
+                    return await asyncio.to_thread(_draw, requests[0], outcomes[0])
+                answer = _Answer(request.state.request_id, model, recipe, params.cams)
+                return await asyncio.to_thread(answer.render, upload, outcomes)
 
-    async def _label(self, requests: list[LabelRequest]) -> list[Reply]:
+    async def describe_model(self) -> ModelInfo:
+        """What runs. Raises ProblemError `model-not-ready`."""
+        try:
+            return await self.labeling.describe()
+        except NotReadyError as error:
+            raise _not_ready(error) from error
+
+    async def _label(self, requests: list[LabelRequest]) -> list[Outcome]:
         try:
             async with asyncio.timeout(self.deadline_s):
-                return await gather_replies(self.labeling, requests)
+                return await gather_outcomes(self.labeling, requests)
         except TimeoutError:
             detail = f"there was no answer within {self.deadline_s:g} s"
             raise ProblemError("deadline-exceeded", detail, retry_after_s=self.admission.estimate_wait_s()) from None
-        except NotReadyError:
-            detail = "no labeler can be reached at the moment"
-            raise ProblemError("model-not-ready", detail, retry_after_s=_RETRY_NOT_READY_S) from None
+        except NotReadyError as error:
+            raise _not_ready(error) from error
 
-    async def _describe(
-        self, request_id: str, upload: Upload, params: BoxesParams, recipe: Recipe, replies: list[Reply]
-    ) -> Response:
-        model = await self.labeling.describe()
-        items = []
-        for index, ((name, _), reply) in enumerate(zip(upload.files, replies, strict=True)):
-            item: dict[str, Any] = {"index": index, "name": name}
-            if isinstance(reply, FailedImage):
-                item["problem"] = problem_body(as_problem(reply.error), request_id)
-            else:
-                item |= describe_image(reply, model.classes, cams=params.cams)
-            items.append(item)
-        return JSONResponse(describe_answer(request_id, model, recipe, items))
-
-    def _count(self, replies: list[Reply]) -> None:
-        for reply in replies:
-            if isinstance(reply, FailedImage):
-                self.metrics.images.labels(reply.error.error_type).inc()
-            else:
+    def _count(self, outcomes: list[Outcome]) -> None:
+        for outcome in outcomes:
+            if isinstance(outcome, LabeledImage):
                 self.metrics.images.labels("ok").inc()
-                self.metrics.boxes.inc(len(reply.boxes))
+                self.metrics.boxes.inc(len(outcome.boxes))
+            elif isinstance(outcome, FailedImage):
+                self.metrics.images.labels(outcome.error.error_type).inc()
+            else:
+                self.metrics.images.labels("internal-error").inc()
 
 
 def make_router(service: BoxesService) -> APIRouter:
@@ -104,7 +107,7 @@ def make_router(service: BoxesService) -> APIRouter:
         response_class=JSONResponse,
         responses={
             **problem_responses(400, 401, 403, 406, 408, 413, 415, 422, 431, 503, 504),
-            200: {"model": BoxesAnswer, "content": {_PNG: {"schema": {"type": "string", "format": "binary"}}}},
+            200: {"model": BoxesAnswer, "content": {PNG: {"schema": {"type": "string", "format": "binary"}}}},
         },
         openapi_extra={"requestBody": BOXES_REQUEST, "parameters": BOXES_PARAMETERS},
     )
@@ -124,46 +127,26 @@ def read_params(request: Request, upload: Upload) -> BoxesParams:
         raise ProblemError(
             "unknown-parameter",
             "the parameters of a multipart request stand in its part params, not in the query",
-            errors=[(f"#/query/{name[:100]}", "belongs into the part params")],
+            errors=[(make_pointer("#/query", name), "belongs into the part params")],
         )
     return parse_params(upload.params)
 
 
-def choose_media_type(accept: str) -> str:
-    """JSON or PNG by the header Accept, JSON where both will do. Raises ProblemError when neither does."""
-    weights = {_JSON: 0.0, _PNG: 0.0}
-    ranges = [part.strip() for part in accept.split(",") if part.strip()] or ["*/*"]
-    for one in ranges:
-        name, *options = [part.strip().lower() for part in one.split(";")]
-        quality = next((option[2:] for option in options if option.startswith("q=")), "1")
-        for kind in weights:
-            if name in (kind, kind.split("/")[0] + "/*", "*/*"):
-                weights[kind] = max(weights[kind], _read_quality(quality))
-    best = max(weights, key=lambda kind: weights[kind])
-    if not weights[best]:
-        raise ProblemError("not-acceptable", f"answers are {_JSON} or {_PNG}")
-    return best
+async def gather_outcomes(labeling: Labeling, requests: list[LabelRequest]) -> list[Outcome]:
+    """What becomes of each, in order. Raises NotReadyError, and lets go of the rest, when no labeler can be reached."""
 
+    async def label(request: LabelRequest) -> Outcome:
+        try:
+            return await labeling.label(request)
+        except NotReadyError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is reported with its image
+            return error
 
-def _read_quality(text: str) -> float:
-    try:
-        return min(1.0, max(0.0, float(text)))
-    except ValueError:
-        return 0.0
-
-
-def raise_failure(reply: Reply) -> None:
-    """Raises the problem of an image that could not be labelled."""
-    if isinstance(reply, FailedImage):
-        raise as_problem(reply.error)
-
-
-async def gather_replies(labeling: Labeling, requests: list[LabelRequest]) -> list[Reply]:
-    """The replies in order; the first error cancels the other requests and is raised."""
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(labeling.label(request)) for request in requests]
-    except ExceptionGroup as errors:
+            tasks = [group.create_task(label(request)) for request in requests]
+    except* NotReadyError as errors:
         raise errors.exceptions[0] from None
     return [task.result() for task in tasks]
 
@@ -189,5 +172,43 @@ async def _wait_for_disconnect(request: Request) -> None:
         pass
 
 
-def _draw(data: bytes, image: LabeledImage, recipe: Recipe) -> bytes:
-    return draw_overlay(decode_image(data).pixels, image, recipe)
+@dataclass(frozen=True)
+class _Answer:
+    """The answer in JSON; written in a thread, because maps of many images take a while."""
+
+    request_id: str
+    model: ModelInfo
+    recipe: Recipe
+    with_cams: bool
+
+    def render(self, upload: Upload, outcomes: list[Outcome]) -> Response:
+        """The answer to a request."""
+        items = []
+        for index, (file, outcome) in enumerate(zip(upload.files, outcomes, strict=True)):
+            items.append({"index": index, "name": file.name, **self._describe(index, outcome)})
+        return EscapedJSONResponse(describe_answer(self.request_id, self.model, self.recipe, items))
+
+    def _describe(self, index: int, outcome: Outcome) -> dict[str, Any]:
+        if isinstance(outcome, LabeledImage):
+            return describe_image(outcome, self.model.classes, cams=self.with_cams)
+        if isinstance(outcome, FailedImage):
+            return {"problem": problem_body(as_problem(outcome.error), self.request_id)}
+        LOGGER.error("request %s broke at image %d", self.request_id, index, exc_info=outcome)
+        return {"problem": problem_body(ProblemError("internal-error", UNFORESEEN), self.request_id)}
+
+
+def _draw(request: LabelRequest, image: Outcome) -> Response:
+    assert isinstance(image, LabeledImage)
+    return Response(draw_overlay(decode_image(request.data).pixels, image, request.recipe), media_type=PNG)
+
+
+def _raise_failure(outcome: Outcome) -> None:
+    """Raises what an image sent alone ended with."""
+    if isinstance(outcome, FailedImage):
+        raise as_problem(outcome.error)
+    if isinstance(outcome, Exception):
+        raise outcome
+
+
+def _not_ready(error: NotReadyError) -> ProblemError:
+    return ProblemError("model-not-ready", str(error) or "the model is loading", retry_after_s=_RETRY_NOT_READY_S)

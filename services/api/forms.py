@@ -12,7 +12,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from services.api.json_values import read_json_object
-from services.api.problems import ProblemError
+from services.api.problems import ProblemError, make_pointer
 
 MAX_IMAGE_BYTES = 20 * 2**20
 MAX_PARAMS_BYTES = 64 * 2**10
@@ -143,7 +143,7 @@ def _read_part(headers: Mapping[bytes, bytes]) -> _Part:
         return _Part(True, None if file_name is None else _decode(file_name), content)
     if name == "params":
         return _Part(content=Collected("the part params", MAX_PARAMS_BYTES))
-    errors = [(f"#/{name[:100]}", "there is no such part")]
+    errors = [(make_pointer("#", name), "there is no such part")]
     raise ProblemError("unknown-parameter", f"parts are called images or params, got {name[:100]!r}", errors=errors)
 
 

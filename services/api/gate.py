@@ -7,16 +7,18 @@ import re
 import secrets
 import time
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.api.bodies import MAX_BODY_BYTES
 from services.api.metrics import Metrics
-from services.api.problems import ProblemError, problem_response
+from services.api.problems import UNFORESEEN, ProblemError, problem_response
 
 LOGGER = logging.getLogger("dap.api")
-_MAX_HEADER_BYTES = 16 * 2**10
+_MAX_HEAD_BYTES = 16 * 2**10
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CLIENT_GONE = 499
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -33,12 +35,44 @@ _HEADERS = {
 
 
 @dataclass
-class _Answer:
-    """What went out so far."""
+class _Exchange:
+    """One request and what went out for it so far."""
 
-    request_id: str
+    scope: Scope
+    receive_raw: Receive
+    send_raw: Send
+    names_request: bool
+    request_id: str = ""
     status: int = 0
+    has_whole_body: bool = False
     started_at: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        self.request_id = _choose_request_id(Headers(scope=self.scope).get("x-request-id"))
+        self.scope.setdefault("state", {})["request_id"] = self.request_id
+
+    async def receive(self) -> Message:
+        """What comes in."""
+        message = await self.receive_raw()
+        if message["type"] == "http.request":
+            self.has_whole_body = not message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Lets it out, with the headers that every answer has."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers.update(_HEADERS)
+            if self.names_request:
+                headers["X-Request-Id"] = self.request_id
+            if not self.has_whole_body and _must_close(self.scope, self.status):
+                headers["Connection"] = "close"
+        await self.send_raw(message)
+
+    async def refuse(self, problem: ProblemError) -> None:
+        """Answers with a problem."""
+        await problem_response(problem, self.request_id)(self.scope, self.receive, self.send)
 
 
 class Gate:
@@ -53,46 +87,45 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = _Answer(_choose_request_id(Headers(scope=scope).get("x-request-id")))
-        scope.setdefault("state", {})["request_id"] = answer.request_id
-
-        async def send_marked(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                answer.status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers.update(_HEADERS)
-                if self._names_request:
-                    headers["X-Request-Id"] = answer.request_id
-            await send(message)
-
+        exchange = _Exchange(scope, receive, send, self._names_request)
         try:
-            if sum(len(name) + len(value) for name, value in scope["headers"]) > _MAX_HEADER_BYTES:
-                problem = ProblemError("headers-too-large", f"headers have at most {_MAX_HEADER_BYTES:,} bytes in all")
-                await problem_response(problem, answer.request_id)(scope, receive, send_marked)
+            if _measure_head(scope) > _MAX_HEAD_BYTES:
+                detail = f"address and headers have at most {_MAX_HEAD_BYTES:,} bytes in all"
+                await exchange.refuse(ProblemError("headers-too-large", detail))
             else:
-                await self._app(scope, receive, send_marked)
+                await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
-            answer.status = _CLIENT_GONE
+            exchange.status = _CLIENT_GONE
         except Exception:
-            LOGGER.exception("request %s broke", answer.request_id)
-            if answer.status:
+            LOGGER.exception("request %s broke", exchange.request_id)
+            if exchange.status:
                 raise
-            problem = ProblemError("internal-error", "an unforeseen error; the log has its cause under the request id")
-            await problem_response(problem, answer.request_id)(scope, receive, send_marked)
+            await exchange.refuse(ProblemError("internal-error", UNFORESEEN))
         finally:
-            self._report(scope, answer)
+            self._report(scope, exchange)
 
-    def _report(self, scope: Scope, answer: _Answer) -> None:
-        seconds = time.perf_counter() - answer.started_at
-        status = answer.status or _CLIENT_GONE
+    def _report(self, scope: Scope, exchange: _Exchange) -> None:
+        seconds = time.perf_counter() - exchange.started_at
+        status = exchange.status or _CLIENT_GONE
         route = getattr(scope.get("route"), "path", None) or "other"
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.requests.labels(route, method, status).inc()
         self._metrics.seconds.labels(route).observe(seconds)
         key = scope["state"].get("key_id", "-")
-        LOGGER.info(
-            "%s %s %s %d %.1f ms key=%s", answer.request_id, scope["method"], route, status, 1000 * seconds, key
-        )
+        LOGGER.info("%s %s %s %d %.1f ms key=%s", exchange.request_id, method, route, status, 1000 * seconds, key)
+
+
+def _measure_head(scope: Scope) -> int:
+    size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    return size + sum(len(name) + len(value) for name, value in scope["headers"])
+
+
+def _must_close(scope: Scope, status: int) -> bool:
+    """Whether what is left of a body would keep the connection busy for longer than it is worth."""
+    headers = Headers(scope=scope)
+    length = headers.get("content-length", "0")
+    is_long = "transfer-encoding" in headers or not length.isdecimal() or int(length) > MAX_BODY_BYTES
+    return is_long or status == HTTPStatus.REQUEST_TIMEOUT
 
 
 def _choose_request_id(given: str | None) -> str:

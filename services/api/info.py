@@ -13,11 +13,11 @@ from dap_core.images import ImageLimits
 from dap_core.recipes import DEFAULT_RECIPE, RECIPES
 from dap_core.types import ClassList
 from services.api.answers import ClassAnswer, ModelAnswer, describe_class, describe_model
-from services.api.bodies import MAX_BODY_BYTES, MAX_IMAGE_BYTES, MAX_PARAMS_BYTES
+from services.api.bodies import MAX_BODY_BYTES
 from services.api.boxes import BoxesService
 from services.api.documentation import problem_responses
+from services.api.forms import MAX_IMAGE_BYTES, MAX_PARAMS_BYTES
 from services.api.problems import PROBLEMS, ProblemError
-from services.labeling import ModelInfo, NotReadyError
 
 
 class ClassesQuery(BaseModel):
@@ -102,7 +102,7 @@ def make_info_router(service: BoxesService) -> APIRouter:
     @router.get("/v1/classes", summary="Classes by name")
     async def classes(query: Annotated[ClassesQuery, Query()]) -> ClassesAnswer:
         """Classes whose name or wnid holds the words; names that begin with them come first."""
-        model = await _describe(service)
+        model = await service.describe_model()
         found = find_classes(model.classes, query.search)
         chosen = [ClassAnswer(**describe_class(model.classes, index)) for index in found[: query.limit]]
         return ClassesAnswer(total=len(found), classes=chosen)
@@ -110,7 +110,7 @@ def make_info_router(service: BoxesService) -> APIRouter:
     @router.get("/v1/models", summary="What draws the maps")
     async def models(query: _Nothing) -> ModelsAnswer:  # noqa: ARG001 - it refuses unknown names
         """The classifier, its engine, and the recipes."""
-        model = await _describe(service)
+        model = await service.describe_model()
         recipes = {name: recipe.to_dict() for name, recipe in RECIPES.items()}
         details = ModelDetails(
             **describe_model(model),
@@ -130,7 +130,7 @@ def make_info_router(service: BoxesService) -> APIRouter:
             max_pixels=image.max_pixels,
             min_side=image.min_side,
             max_aspect_ratio=image.max_aspect_ratio,
-            max_images=service.max_images,
+            max_images=service.body_limits.max_images,
             max_params_bytes=MAX_PARAMS_BYTES,
             deadline_s=service.deadline_s,
             max_in_flight=service.admission.limit,
@@ -151,7 +151,7 @@ def make_health_router(service: BoxesService) -> APIRouter:
     @router.get("/readyz", summary="Whether the model is loaded", responses=problem_responses(503))
     async def readyz(query: _Nothing) -> ReadyAnswer:  # noqa: ARG001 - it refuses unknown names
         """True, or 503."""
-        await _describe(service)
+        await service.describe_model()
         return ReadyAnswer(ready=True)
 
     @router.get("/metrics", summary="Counters for Prometheus", response_class=Response)
@@ -184,13 +184,6 @@ def find_classes(classes: ClassList, search: str) -> list[int]:
             rank = 0 if name.startswith(wanted) else 1 if f" {wanted}" in name else 2
             ranked.append((rank, name if wanted else "", index))
     return [index for _, _, index in sorted(ranked)]
-
-
-async def _describe(service: BoxesService) -> ModelInfo:
-    try:
-        return await service.labeling.describe()
-    except NotReadyError as error:
-        raise ProblemError("model-not-ready", str(error) or "the model is loading", retry_after_s=2) from None
 
 
 Guard = Callable[[Request], Awaitable[None]]

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from starlette.datastructures import QueryParams
 
 from dap_core.labeler import AUTO
 from dap_core.recipes import DEFAULT_RECIPE, RECIPES, Recipe, customise_recipe
-from services.api.problems import ProblemError
+from services.api.problems import ProblemError, make_pointer
 
 _MAX_LABELS, _MAX_LABEL_LENGTH, _MAX_ERRORS = 100, 200, 20
 _LISTS = ("labels", "thresholds", "scales")
@@ -41,41 +41,70 @@ def _read_list(labels: list[Any]) -> ImageLabels:
     return tuple(str(label) for label in labels)
 
 
+def _refuse_null(value: Any) -> Any:
+    if value is None:
+        raise ValueError("null is no value; leave the parameter out")
+    return value
+
+
+def _check_distinct(scales: list[int]) -> list[int]:
+    if len(set(scales)) < len(scales):
+        raise ValueError(f"scales are different short sides, got {scales}")
+    return scales
+
+
+_Thresholds: TypeAlias = Annotated[list[_Threshold], Field(min_length=1, max_length=16)]
+_Scales: TypeAlias = Annotated[
+    list[_ShortSide],
+    Field(min_length=1, max_length=4, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_check_distinct),
+]
+_Iou: TypeAlias = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+_NOT_NULL = BeforeValidator(_refuse_null)
+_LIST_SCHEMA = {
+    "type": "array",
+    "minItems": 1,
+    "maxItems": _MAX_LABELS,
+    "items": {"type": ["string", "integer"], "maxLength": _MAX_LABEL_LENGTH},
+}
 _LABELS_SCHEMA = {
     "anyOf": [
         {"const": "auto"},
-        {"type": "array", "minItems": 1, "items": {"type": ["string", "integer"]}},
-        {"type": "array", "minItems": 1, "items": {"type": "array", "items": {"type": ["string", "integer"]}}},
+        _LIST_SCHEMA,
+        {"type": "array", "minItems": 1, "items": _LIST_SCHEMA},
     ],
-    "default": "auto",
 }
+
+
+def _describe_for_callers(schema: dict[str, Any]) -> None:
+    """None stands for a parameter that was left out; JSON has no null for it."""
+    schema["examples"] = [{"labels": ["Egyptian cat"], "nms_iou": 0.7, "cams": True}]
+    for one in schema["properties"].values():
+        if {"type": "null"} in one.get("anyOf", ()):
+            one.update(one.pop("anyOf")[0])
+            del one["default"]
 
 
 class BoxesParams(BaseModel):
     """How images are labelled and boxes cut; what is left out is the recipe's."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"labels": ["Egyptian cat"], "nms_iou": 0.7, "cams": True}]}
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_describe_for_callers)
 
     labels: Annotated[Any, BeforeValidator(_read_labels), WithJsonSchema(_LABELS_SCHEMA)] = (AUTO,)
     recipe: Literal["aligned", "paper", "official"] = "aligned"
-    thresholds: Annotated[list[_Threshold], Field(min_length=1, max_length=16)] | None = None
-    scales: Annotated[list[_ShortSide], Field(min_length=1, max_length=4)] | None = None
-    nms_iou: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    thresholds: Annotated[_Thresholds | None, _NOT_NULL] = None
+    scales: Annotated[_Scales | None, _NOT_NULL] = None
+    nms_iou: Annotated[_Iou | None, _NOT_NULL] = None
     cams: bool = False
 
     def make_recipe(self) -> Recipe:
-        """The recipe with the values that were given. Raises ProblemError where they do not fit together."""
-        try:
-            return customise_recipe(
-                RECIPES[self.recipe],
-                short_sides=tuple(self.scales) if self.scales else None,
-                thresholds=tuple(self.thresholds) if self.thresholds else None,
-                nms_iou=self.nms_iou,
-            )
-        except ValueError as error:
-            raise ProblemError("invalid-parameter", str(error), errors=[("#/params/scales", str(error))]) from error
+        """The recipe with the values that were given."""
+        return customise_recipe(
+            RECIPES[self.recipe],
+            short_sides=tuple(self.scales) if self.scales else None,
+            thresholds=tuple(self.thresholds) if self.thresholds else None,
+            nms_iou=self.nms_iou,
+        )
 
     def labels_of_each(self, num_images: int) -> list[ImageLabels]:
         """The labels of each image. Raises ProblemError when there are lists for another number of images."""
@@ -101,9 +130,9 @@ def parse_query(query: QueryParams) -> BoxesParams:
     values: dict[str, Any] = {}
     for name in query:
         several = query.getlist(name)
-        if name not in _LISTS and len(several) > 1:
+        if name in BoxesParams.model_fields and name not in _LISTS and len(several) > 1:
             raise ProblemError(
-                "invalid-parameter", f"{name} occurs twice", errors=[(f"#/query/{name}", "occurs twice")]
+                "invalid-parameter", f"{name} occurs twice", errors=[(make_pointer("#/query", name), "occurs twice")]
             )
         values[name] = several if name in _LISTS else several[0]
     if values.get("labels") == [AUTO]:
@@ -125,8 +154,15 @@ def explain_invalid(errors: Sequence[Mapping[str, Any]], root: str, known: Seque
     if unknown:
         near = get_close_matches(unknown[0], known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(known) or 'none'}"
-        found = [(f"{root}/{name}", "there is no such parameter") for name in unknown[:_MAX_ERRORS]]
+        found = [(make_pointer(root, name), "there is no such parameter") for name in unknown[:_MAX_ERRORS]]
         return ProblemError("unknown-parameter", f"there is no parameter {unknown[0]!r}; {hint}", errors=found)
-    found = [("/".join((root, *map(str, one["loc"]))), one["msg"].removeprefix("Value error, ")) for one in errors]
+    found = [(make_pointer(root, *one["loc"]), _explain_one(one)) for one in errors]
     detail = f"{found[0][0].removeprefix(root)[1:]}: {found[0][1]}"
     return ProblemError("invalid-parameter", detail, errors=found[:_MAX_ERRORS])
+
+
+def _explain_one(error: Mapping[str, Any]) -> str:
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    given = error["input"]
+    return f"{error['msg']}, got {repr(given)[:60]}" if isinstance(given, str | int | float) else str(error["msg"])

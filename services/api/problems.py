@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from dap_core.errors import DapError
+from services.api.json_values import EscapedJSONResponse
 
 CONTENT_TYPE = "application/problem+json"
+UNFORESEEN = "an unforeseen error; the log has its cause under the request id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,9 @@ PROBLEMS: Mapping[str, ProblemType] = {
     "image-too-small": ProblemType(422, "The image is too small", "See /v1/limits."),
     "aspect-ratio-too-large": ProblemType(422, "The image is too long and thin", "Crop it; see /v1/limits."),
     "too-many-scans": ProblemType(422, "The JPEG has too many scans", "Save it as baseline JPEG."),
-    "headers-too-large": ProblemType(431, "The headers are too large", "Send less than 16 KiB of them."),
+    "headers-too-large": ProblemType(
+        431, "The address and the headers are too large", "Send less than 16 KiB of them; many labels fit into params."
+    ),
     "internal-error": ProblemType(500, "Something broke here", "Report the request id; the log has it."),
     "overloaded": ProblemType(503, "Too much is under way", "Try again after the time in Retry-After.", retryable=True),
     "model-not-ready": ProblemType(503, "The model is not ready", "Try again after a few seconds.", retryable=True),
@@ -97,8 +101,12 @@ class ProblemError(Exception):
 def as_problem(error: DapError) -> ProblemError:
     """The problem that an error of the library is to the caller."""
     slug = error.error_type if error.error_type in PROBLEMS else "internal-error"
-    detail = str(error) if slug != "internal-error" else "an unforeseen error; the log has its cause"
-    return ProblemError(slug, detail)
+    return ProblemError(slug, str(error) if slug != "internal-error" else UNFORESEEN)
+
+
+def make_pointer(root: str, *names: object) -> str:
+    """A JSON pointer (RFC 6901) below `root`."""
+    return "/".join([root, *(str(name)[:100].replace("~", "~0").replace("/", "~1") for name in names)])
 
 
 def problem_of_status(status: int, detail: str, headers: Mapping[str, str] | None = None) -> ProblemError:
@@ -126,7 +134,7 @@ def problem_body(problem: ProblemError, request_id: str) -> dict[str, Any]:
     return body
 
 
-def problem_response(problem: ProblemError, request_id: str) -> JSONResponse:
+def problem_response(problem: ProblemError, request_id: str) -> Response:
     """The problem as the answer to a request."""
     headers = dict(problem.headers)
     if problem.retry_after_s is not None:
@@ -134,4 +142,4 @@ def problem_response(problem: ProblemError, request_id: str) -> JSONResponse:
     if problem.slug == "unauthenticated":
         headers["WWW-Authenticate"] = 'Bearer realm="dap"'
     status = PROBLEMS[problem.slug].status
-    return JSONResponse(problem_body(problem, request_id), status, headers, media_type=CONTENT_TYPE)
+    return EscapedJSONResponse(problem_body(problem, request_id), status, headers, media_type=CONTENT_TYPE)

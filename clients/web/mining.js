@@ -1,0 +1,81 @@
+/**
+ * Step 2b as in `dap_core/mining.py`: class activation maps to pseudo boxes, driven by the record `recipe.mining`.
+ *
+ * The service answers with its rounded maps, and the page cuts them anew without asking it again.
+ */
+import { clipBox, computeArea, nms } from "./boxes.js";
+import { chooseComponents, findComponents, fitRectangle } from "./components.js";
+import { mergeCams } from "./merging.js";
+
+export { decodeCam, mergeCams } from "./merging.js";
+
+const { fround } = Math;
+
+/**
+ * @typedef {{xyxy: import("./boxes.js").Corners, label: number, score: number, threshold: number}} Box
+ * @typedef {{label: number, reason: string}} NoBoxReason
+ */
+
+/**
+ * The pseudo boxes of one image from the maps of all its labels and passes.
+ *
+ * Labels are mined on their own; boxes come by label, then best first. A label without a box has a reason.
+ * @param {import("./merging.js").Cam[]} cams
+ * @param {[number, number]} sizeWH
+ * @param {object} mining the record `recipe.mining`
+ * @param {(cams: object[]) => import("./merging.js").MergedMap | string} [merge] a `mergeCams` that remembers
+ * @returns {{boxes: Box[], noBoxReasons: NoBoxReason[]}}
+ */
+export function mineBoxes(cams, sizeWH, mining, merge = (some) => mergeCams(some, sizeWH, mining)) {
+  const boxes = [];
+  const noBoxReasons = [];
+  for (const label of new Set(cams.map((cam) => cam.label))) {
+    const merged = merge(cams.filter((cam) => cam.label === label));
+    if (typeof merged === "string") {
+      noBoxReasons.push({ label, reason: merged });
+      continue;
+    }
+    const kept = suppressBoxes(cutBoxes(merged, label, sizeWH, mining), mining);
+    boxes.push(...kept);
+    if (!kept.length) noBoxReasons.push({ label, reason: "no-extent" });
+  }
+  return { boxes, noBoxReasons };
+}
+
+/**
+ * Boxes of one normalised map for every threshold, before NMS (eqs. 2-6).
+ * @param {import("./merging.js").MergedMap} merged
+ * @param {number} label
+ * @param {[number, number]} sizeWH
+ * @param {object} mining
+ * @returns {Box[]}
+ */
+export function cutBoxes(merged, label, sizeWH, mining) {
+  const limitWH = sizeWH.map((side) => side - mining.edge_px);
+  const boxes = [];
+  for (const threshold of [...mining.thresholds].sort((a, b) => a - b)) {
+    const { numbers, components } = findComponents(merged, threshold, mining.connectivity);
+    for (const component of chooseComponents(components, mining)) {
+      const { centre, size, score } = fitRectangle(merged, numbers, component, mining);
+      const inPixels = (cells) => cells.map((value, axis) => value * merged.pitchXY[axis]);
+      const sides = size.map((side) => Math.max(side, mining.min_side));
+      const xyxy = clipBox(inPixels(centre), inPixels(sides), limitWH);
+      if (xyxy[2] > xyxy[0] && xyxy[3] > xyxy[1]) {
+        boxes.push({ xyxy, label, score: fround(score), threshold });
+      }
+    }
+  }
+  return boxes;
+}
+
+/**
+ * The boxes of one label that NMS keeps, best first in the recipe's order.
+ * @param {Box[]} boxes
+ * @param {object} mining
+ * @returns {Box[]}
+ */
+export function suppressBoxes(boxes, mining) {
+  const corners = boxes.map((box) => box.xyxy);
+  const ranks = mining.nms_order === "area" ? corners.map(computeArea) : boxes.map((box) => box.score);
+  return nms(corners, ranks, mining.nms_iou, Number(mining.nms_inclusive)).map((place) => boxes[place]);
+}
