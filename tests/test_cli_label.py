@@ -146,12 +146,6 @@ def test_what_is_no_service_ends_with_four_and_what_is_no_address_with_two(photo
     assert run(photos / "a/x.png", "--service", "localhost:8000").exit_code == 2
 
 
-def test_a_missing_client_package_is_named(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "dap_client", None)
-    result = run(photos / "a/x.png", "--service", "http://127.0.0.1:1")
-    assert (result.exit_code, "pip install ./clients/python" in result.stderr) == (4, True)
-
-
 def test_help_loads_neither_the_network_nor_the_client() -> None:
     code = (
         "import sys; from clients.cli.main import app; app(['label', '--help'], standalone_mode=False); "

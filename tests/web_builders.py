@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
 
 WEB = Path(__file__).resolve().parents[1] / "clients" / "web"
+HOSTILE = "<img src=x onerror=\"document.title='caught'\">&'.jpg"
+"""A file name that would do something, were it taken for markup."""
 _QUIET = (
     "--no-sandbox",
     "--disable-gpu",

@@ -32,6 +32,8 @@ class ExitCode(IntEnum):
     USAGE = 2
     PARTLY_FAILED = 3
     FAILED = 4
+    UNREACHABLE = 5
+    UNAUTHORISED = 6
     INTERRUPTED = 130
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,13 +14,6 @@ from clients.cli.console import ExitCode, fail, make_table, parse_numbers, print
 from clients.cli.labeling import Asked, Labeled, label_by_service, label_here
 
 _COLUMNS = ("image", "label", "tau", "score", "x1", "y1", "x2", "y2")
-
-
-class ServiceExitCode(IntEnum):
-    """What a command ends with that could not get the service to answer."""
-
-    UNREACHABLE = 5
-    UNAUTHORISED = 6
 
 
 @reports_errors
@@ -79,24 +71,21 @@ def label(
 
 def _ask_service(asked: Asked, url: str, api_key: str | None) -> Labeled:
     """What the service finds; ends the command with one clear line when it does not answer, or refuses."""
-    try:
-        from dap_client import DapClientError
-    except ImportError:
-        raise fail("--service needs the package dap-client: pip install ./clients/python", ExitCode.FAILED) from None
+    from dap_client import DapClientError
+
     try:
         return label_by_service(asked, url, api_key)
     except DapClientError as error:
-        fail(str(error), ExitCode.FAILED)
-        raise typer.Exit(_choose_exit_code(error)) from error
+        raise fail(str(error), _choose_exit_code(error)) from error
 
 
-def _choose_exit_code(error: Exception) -> int:
+def _choose_exit_code(error: Exception) -> ExitCode:
     from dap_client import AccessDenied, ImageProblem, InvalidRequest, NoAnswerError, ServiceUnavailable
 
     if isinstance(error, NoAnswerError | ServiceUnavailable):
-        return ServiceExitCode.UNREACHABLE
+        return ExitCode.UNREACHABLE
     if isinstance(error, AccessDenied):
-        return ServiceExitCode.UNAUTHORISED
+        return ExitCode.UNAUTHORISED
     return ExitCode.USAGE if isinstance(error, InvalidRequest | ImageProblem) else ExitCode.FAILED
 
 

@@ -14,7 +14,7 @@ app = typer.Typer(
     add_completion=False,
     help="Mine pseudo boxes from images with image-level labels, and look at what came of it.\n\n"
     "[bold]dap mine[/bold] makes a label set; the other commands read it. "
-    "Exit codes: 0 done, 2 wrong use, 3 some images failed, 4 failed.",
+    "Exit codes: 0 done, 2 wrong use, 3 some images failed, 4 failed, 5 no answer, 6 no valid key.",
 )
 app.command("mine")(mine.mine)
 app.command("label")(label.label)

@@ -130,4 +130,4 @@ def _make_request(batch: Sequence[EncodedImage], params: str) -> Request:
 
 
 def _get(url: str, **params: str) -> Request:
-    return Request("GET", url, headers={"Accept": _JSON}, params=list(params.items()))
+    return Request("GET", url, headers={"Accept": _JSON}, params=tuple(params.items()))

@@ -16,7 +16,7 @@ Labels: TypeAlias = Label | Sequence[Label] | Sequence[Sequence[Label]]
 RecipeName: TypeAlias = Literal["aligned", "paper", "official"] | str
 LabelValues: TypeAlias = str | list[Label] | list[list[Label]]
 """Labels as JSON has them: `"auto"`, those of all images, or those of each."""
-Query: TypeAlias = list[tuple[str, str]]
+Query: TypeAlias = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def write_query(labels: list[Label], options: BoxOptions) -> Query:
     query = [("labels", str(one)) for one in labels]
     for name, value in options.to_json().items():
         query += [(name, str(one).lower()) for one in (value if isinstance(value, list) else [value])]
-    return query
+    return tuple(query)
 
 
 def _is_list(value: object) -> bool:
