@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import socket
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -30,8 +28,6 @@ from tests.api_builders import (
     run_app,
     wait_until,
 )
-
-Start = Callable[..., AbstractContextManager[httpx.Client]]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import skimage.data
 import torch
 from PIL import Image
 
+from dap_core.engines import TorchEngine
 from dap_core.errors import ImageError, InputError, UnknownLabelError
 from dap_core.images import ImageLimits
 from dap_core.labeler import PseudoLabeler
@@ -189,3 +191,35 @@ def test_a_mirrored_photograph_has_mirrored_boxes(real_labeler):
     expected = mirrored.boxes.boxes[:, [2, 1, 0, 3]]
     expected[:, [0, 2]] = 300 - expected[:, [0, 2]]
     np.testing.assert_allclose(found.boxes.boxes, expected, atol=3)
+
+
+def test_a_window_and_a_stream_give_the_same_and_failures_stand_in_their_place(labeler):
+    items = [(SCENE, "red"), (b"no image", "red"), (SCENE, "blue"), (SCENE, "green")]
+    window, stream = labeler.label_window(items), list(labeler.label_stream(items))
+    assert [type(item) for item in window] == [type(item) for item in stream]
+    assert [type(item) for item in window] == [LabeledImage, FailedImage, LabeledImage, FailedImage]
+    assert_same(window[0], stream[0])
+
+
+def test_another_recipe_shares_the_engine_and_leaves_the_first_labeler_alone(labeler):
+    other = labeler.with_recipe(replace(SMALL, mining=replace(SMALL.mining, thresholds=(0.45,))))
+    [few], [all_of_them] = other([SCENE], ["red"]), labeler([SCENE], ["red"])
+    assert other.engine is labeler.engine
+    assert set(few.boxes.thresholds.tolist()) == {np.float32(0.45)}
+    assert len(all_of_them.boxes) > len(few.boxes) > 0
+
+
+def test_images_of_large_windows_are_decoded_in_threads_and_come_in_order():
+    """As on a GPU: a window of several images, one network run at a time, lanes that overlap."""
+    engine = TorchEngine(make_toy_classifier())
+    engine.window, engine.lanes, engine.batch_pixels = 4, 1, 10**6
+    windowed, plain = PseudoLabeler(recipe=SMALL, engine=engine), PseudoLabeler(make_toy_classifier(), recipe=SMALL)
+    assert windowed.num_lanes == 3
+    images = [make_scene((160 + 8 * step, 120), (10 * step, 20, 60 + 10 * step, 90)) for step in range(10)]
+    for ours, alone in zip(windowed(images, ["red"] * 10), plain(images, ["red"] * 10), strict=True):
+        np.testing.assert_allclose(ours.boxes.boxes, alone.boxes.boxes, atol=0.1)
+
+
+def test_errors_of_images_travel_between_processes():
+    error = pickle.loads(pickle.dumps(FailedImage(ImageError("empty-image", "the file is empty")))).error
+    assert (error.error_type, str(error)) == ("empty-image", "the file is empty")
