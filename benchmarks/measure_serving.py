@@ -37,14 +37,15 @@ def describe_speed(speed: ServingSpeed) -> list[str]:
     """The table of rates."""
     by_name = {one.name: one for one in speed.servers}
     litserve = by_name["LitServe"].images_per_s
-    lines = ["| | images/s | / in process | / LitServe | p50 alone |", "|---|---|---|---|---|"]
-    lines += [f"| in process, `label_stream` | {speed.in_process_images_per_s:.2f} | 1 | | |"]
+    lines = ["| | images/s | / in process | / LitServe | p50 alone | ready after |", "|---|---|---|---|---|---|"]
+    lines += [f"| in process, `label_stream` | {speed.in_process_images_per_s:.2f} | 1 | | | |"]
     for one in speed.servers:
         figures = (
             f"{one.images_per_s:.2f}",
             f"{one.ratio_to_in_process:.2f}",
             f"{one.images_per_s / litserve:.2f}",
             f"{one.alone_p50_s * 1000:.0f} ms",
+            f"{one.start_s:.0f} s",
         )
         lines.append(f"| {one.name} | {' | '.join(figures)} |")
     return lines

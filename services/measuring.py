@@ -39,12 +39,16 @@ class Contestant:
 
 @dataclass(frozen=True, slots=True)
 class ServerSpeed:
-    """One server; rates are images/s, medians over the rounds, ratios those of each round."""
+    """One server; rates are images/s, medians over the rounds, ratios those of each round.
+
+    `start_s` is the time from the command to the first answer.
+    """
 
     name: str
     images_per_s: float
     ratio_to_in_process: float
     alone_p50_s: float
+    start_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,11 @@ def measure_serving(
     with ExitStack() as stack:
         bare = stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"), initializer=_load))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        urls = [stack.enter_context(_start(one, folder / str(number))).url for number, one in enumerate(contestants)]
+        urls, starts = [], []
+        for number, contestant in enumerate(contestants):
+            started = time.perf_counter()
+            urls.append(stack.enter_context(_start(contestant, folder / str(number))).url)
+            starts.append(time.perf_counter() - started)
         _take_turn(bare, images, contestants, urls)
         rounds = [_take_turn(bare, images, contestants, urls) for _ in range(num_rounds)]
         alone = [run_closed_loop(url, one.calls[:10], in_flight=1) for one, url in zip(contestants, urls, strict=True)]
@@ -108,8 +116,9 @@ def measure_serving(
                 median(rates[number] for rates in rounds),
                 median(rates[number] / rates[0] for rates in rounds),
                 result.percentile_s(50),
+                start_s,
             )
-            for number, (one, result) in enumerate(zip(contestants, alone, strict=True), 1)
+            for number, (one, result, start_s) in enumerate(zip(contestants, alone, starts, strict=True), 1)
         )
         overloads = tuple(
             _overload(one, url, speed, overload_s, max_in_flight)
