@@ -20,8 +20,8 @@ from services.settings import ServiceSettings
 
 Reply: TypeAlias = LabeledImage | FailedImage
 _WARM_UP_HW = (375, 500)
-MAX_PASS_PIXELS = 3_000_000
-"""Of a resized image; each takes about 360 bytes in the network, and all lanes run at the same time."""
+MAX_PASS_PIXELS = 20 * 576**2
+"""Of a resized image: the longest one allowed at the larger scale of recipes; each takes some 360 bytes in passes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,9 +92,11 @@ def _end(server: RunningServer, process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(END_S)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
         raise ServerError(f"the server did not end on SIGTERM:\n{_read_end(server.log)}") from None
+    finally:
+        with suppress(ProcessLookupError):  # what it leaves behind goes too
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _read_end(log: Path) -> str:

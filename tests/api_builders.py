@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import uvicorn
 
 from dap_core.stores import LocalStore
 from dap_core.types import LabeledImage, MinedBoxes, PseudoBoxes
-from services.api.app import create_app
+from services.api.app import SERVER_OPTIONS, create_app
 from services.api.problems import CONTENT_TYPE, PROBLEMS
 from services.keys import KeyRing
 from services.labeling import Labeling, LabelRequest, ModelInfo, Reply
@@ -47,8 +47,7 @@ EMPTY = LabeledImage(
 def run_app(labeling: Labeling, store: Path, **settings: Any) -> Iterator[httpx.Client]:
     """A client of the application, served by uvicorn in a thread."""
     app = create_app(labeling, keys=KeyRing(LocalStore(store)), settings=ServiceSettings(store=str(store), **settings))
-    config = uvicorn.Config(app, port=0, http="h11", lifespan="off", log_config=None, access_log=False)
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", **SERVER_OPTIONS))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -117,8 +116,15 @@ def post_form(client: httpx.Client, images: Iterable[tuple[str, bytes]], params:
     return client.post("/v1/boxes", files=[("images", image) for image in images], data=data)
 
 
-def assert_problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
+def read_metric(client: httpx.Client, line: str) -> float:
+    """The value of a line of `/metrics`, 0 where there is none."""
+    found = re.search(rf"^{re.escape(line)} (\S+)$", client.get("/metrics").text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def assert_problem(answer: httpx.Response | None, status: int, slug: str) -> dict[str, Any]:
     """The problem, after checking what all of them have."""
+    assert answer is not None, "the connection was reset"
     assert (answer.status_code, answer.json().get("type")) == (status, f"/problems/{slug}"), answer.text[:500]
     assert answer.headers["content-type"] == CONTENT_TYPE
     problem: dict[str, Any] = answer.json()
@@ -136,9 +142,9 @@ def assert_problem(answer: httpx.Response, status: int, slug: str) -> dict[str, 
 
 @dataclass(frozen=True)
 class RawAnswer:
-    """What came over a socket, how much was sent before it came, and whether the server then closed it."""
+    """What came over a socket, None if it was reset before, how much was sent, and whether the server closed it."""
 
-    response: httpx.Response
+    response: httpx.Response | None
     num_sent: int
     is_closed: bool
 
@@ -156,10 +162,12 @@ def exchange(url: str, pieces: Sequence[bytes] | Iterator[bytes], *, linger_s: f
             except OSError:  # the server does not want any more; its answer has come
                 break
             num_sent += len(piece)
-        answer = http.client.HTTPResponse(connection)
-        answer.begin()
-        body = answer.read()
-        response = httpx.Response(answer.status, headers=answer.getheaders(), content=body)
+        with closing(http.client.HTTPResponse(connection)) as answer:
+            try:
+                answer.begin()
+                response = httpx.Response(answer.status, headers=answer.getheaders(), content=answer.read())
+            except ConnectionError:
+                return RawAnswer(None, num_sent, is_closed=True)
         return RawAnswer(response, num_sent, _is_closed(connection, linger_s))
 
 

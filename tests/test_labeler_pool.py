@@ -146,12 +146,12 @@ def test_many_callers_get_what_the_labeler_gives_alone(real: LabelerPool):
 
 
 @pytest.mark.parametrize(
-    ("scale", "longest", "is_taken"), [(64, 320, True), (576, 144, True), (576, 150, False), (1024, 48, False)]
+    ("scale", "longest", "is_taken"), [(64, 320, True), (576, 320, True), (1024, 96, True), (1024, 104, False)]
 )
 def test_long_thin_images_are_refused_where_large_scales_would_blow_them_up(
     real: LabelerPool, scale: int, longest: int, is_taken: bool
 ):
-    """16 pixels high; of 3,000,000 in a pass, 576 rows leave 9 times as many columns."""
+    """16 pixels high; with 1,024 rows a pass may have 6.3 times as many columns, with 576 twenty times."""
     recipe = customise_recipe(ALIGNED, short_sides=(scale,))
     data = encode_image(np.zeros((16, longest, 3), np.uint8))
     reply = real.submit(LabelRequest(data, ("red",), recipe)).result(60)

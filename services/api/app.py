@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -27,6 +28,8 @@ from services.labeling import Labeling
 from services.settings import ServiceSettings
 
 WEB_FOLDER = Path(__file__).parents[2] / "clients" / "web"
+SERVER_OPTIONS: dict[str, Any] = {"http": "h11", "log_config": None, "access_log": False, "server_header": False}
+"""For uvicorn. Only its parser h11 bounds the head of a request; with the other one a head without end stops all."""
 _DESCRIPTION = "Pseudo boxes from images with image-level labels. Errors are problem+json (RFC 9457)."
 
 
@@ -110,4 +113,5 @@ def _add_problems(app: FastAPI) -> None:
 def _known_parameters(request: Request) -> list[str]:
     """The query parameters of the route that was asked."""
     document = request.app.openapi()["paths"].get(request.scope["route"].path, {})
-    return [one["name"] for one in document.get(request.method.lower(), {}).get("parameters", ())]
+    parameters = document.get(request.method.lower(), {}).get("parameters", ())
+    return [one["name"] for one in parameters if one["in"] == "query"]

@@ -18,10 +18,11 @@ def require_scope(keys: KeyRing, scope: str) -> Callable[[Request], Awaitable[No
     """
 
     async def check(request: Request) -> None:
-        if not await run_in_threadpool(lambda: keys.is_required):
-            return
         kind, _, token = request.headers.get("authorization", "").partition(" ")
-        key = keys.check(token.strip() if kind.lower() == "bearer" else None)
+        given = token.strip() if kind.lower() == "bearer" else None
+        is_required, key = await run_in_threadpool(lambda: (keys.is_required, keys.check(given)))
+        if not is_required:
+            return
         if key is None:
             raise ProblemError("unauthenticated", "send a valid key: Authorization: Bearer dap_…")
         request.state.key_id = key.id

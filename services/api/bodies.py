@@ -65,18 +65,21 @@ async def _read_body(
     length = request.headers.get("content-length", "0")
     if not length.isdecimal():
         raise ProblemError("bad-request", "Content-Length must be a number")
-    too_large = ProblemError("body-too-large", f"a body has at most {MAX_BODY_BYTES:,} bytes")
     if int(length) > MAX_BODY_BYTES:
-        raise too_large
+        raise _too_large()
     size = 0
     try:
         async with asyncio.timeout(timeout_s):
             async for piece in request.stream():
                 size += len(piece)
                 if size > MAX_BODY_BYTES:
-                    raise too_large
+                    raise _too_large()
                 count(len(piece))
                 take(piece)
     except TimeoutError:
         detail = f"the body did not arrive within {timeout_s:g} s; {size:,} bytes came"
         raise ProblemError("request-timeout", detail) from None
+
+
+def _too_large() -> ProblemError:
+    return ProblemError("body-too-large", f"a body has at most {MAX_BODY_BYTES:,} bytes")

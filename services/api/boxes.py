@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.requests import ClientDisconnect
 
 from dap_core.gallery import draw_overlay
 from dap_core.images import decode_image
@@ -25,11 +24,9 @@ from services.api.json_values import EscapedJSONResponse
 from services.api.metrics import Metrics
 from services.api.parameters import BoxesParams, parse_params, parse_query
 from services.api.problems import UNFORESEEN, ProblemError, as_problem, make_pointer, problem_body
-from services.labeling import Labeling, LabelRequest, ModelInfo, NotReadyError, Reply
+from services.api.waiting import Outcome, gather_outcomes, raise_failure, until_disconnect
+from services.labeling import Labeling, LabelRequest, ModelInfo, NotReadyError
 
-T = TypeVar("T")
-Outcome: TypeAlias = Reply | Exception
-"""What became of an image; an exception is a defect that it met."""
 LOGGER = logging.getLogger("dap.api")
 _RETRY_NOT_READY_S = 2
 
@@ -63,7 +60,7 @@ class BoxesService:
                 outcomes = await until_disconnect(request, self._label(requests))
                 self._count(outcomes)
                 if media_type == PNG or not upload.is_multipart:
-                    _raise_failure(outcomes[0])
+                    raise_failure(outcomes)
                 if media_type == PNG:
                     return await asyncio.to_thread(_draw, requests[0], outcomes[0])
                 answer = _Answer(request.state.request_id, model, recipe, params.cams)
@@ -74,17 +71,19 @@ class BoxesService:
         try:
             return await self.labeling.describe()
         except NotReadyError as error:
-            raise _not_ready(error) from error
+            raise _not_ready(str(error) or "the model is loading") from error
 
     async def _label(self, requests: list[LabelRequest]) -> list[Outcome]:
-        try:
+        outcomes: list[Outcome] = []
+        with suppress(TimeoutError):
             async with asyncio.timeout(self.deadline_s):
-                return await gather_outcomes(self.labeling, requests)
-        except TimeoutError:
+                outcomes = await gather_outcomes(self.labeling, requests)
+        if not outcomes:
             detail = f"there was no answer within {self.deadline_s:g} s"
-            raise ProblemError("deadline-exceeded", detail, retry_after_s=self.admission.estimate_wait_s()) from None
-        except NotReadyError as error:
-            raise _not_ready(error) from error
+            raise ProblemError("deadline-exceeded", detail, retry_after_s=self.admission.estimate_wait_s())
+        if any(isinstance(outcome, NotReadyError) for outcome in outcomes):
+            raise _not_ready("no labeler can be reached at the moment")
+        return outcomes
 
     def _count(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
@@ -132,46 +131,6 @@ def read_params(request: Request, upload: Upload) -> BoxesParams:
     return parse_params(upload.params)
 
 
-async def gather_outcomes(labeling: Labeling, requests: list[LabelRequest]) -> list[Outcome]:
-    """What becomes of each, in order. Raises NotReadyError, and lets go of the rest, when no labeler can be reached."""
-
-    async def label(request: LabelRequest) -> Outcome:
-        try:
-            return await labeling.label(request)
-        except NotReadyError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is reported with its image
-            return error
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(label(request)) for request in requests]
-    except* NotReadyError as errors:
-        raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]
-
-
-async def until_disconnect(request: Request, work: Awaitable[T]) -> T:
-    """What `work` gives; it is cancelled, and ClientDisconnect raised, when the client goes away."""
-    working = asyncio.ensure_future(work)
-    watching = asyncio.ensure_future(_wait_for_disconnect(request))
-    try:
-        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ClientDisconnect
-    finally:
-        watching.cancel()
-        if not working.done():
-            working.cancel()
-            await asyncio.wait({working})
-
-
-async def _wait_for_disconnect(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
 @dataclass(frozen=True)
 class _Answer:
     """The answer in JSON; written in a thread, because maps of many images take a while."""
@@ -202,13 +161,5 @@ def _draw(request: LabelRequest, image: Outcome) -> Response:
     return Response(draw_overlay(decode_image(request.data).pixels, image, request.recipe), media_type=PNG)
 
 
-def _raise_failure(outcome: Outcome) -> None:
-    """Raises what an image sent alone ended with."""
-    if isinstance(outcome, FailedImage):
-        raise as_problem(outcome.error)
-    if isinstance(outcome, Exception):
-        raise outcome
-
-
-def _not_ready(error: NotReadyError) -> ProblemError:
-    return ProblemError("model-not-ready", str(error) or "the model is loading", retry_after_s=_RETRY_NOT_READY_S)
+def _not_ready(detail: str) -> ProblemError:
+    return ProblemError("model-not-ready", detail, retry_after_s=_RETRY_NOT_READY_S)

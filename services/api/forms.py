@@ -47,6 +47,15 @@ class Collected:
         return self._buffer.getvalue()
 
 
+@dataclass(slots=True)
+class _Part:
+    """The part that is arriving."""
+
+    is_image: bool = False
+    file_name: str | None = None
+    content: Collected = field(default_factory=lambda: Collected("a part", 0))
+
+
 class FormReader:
     """Reads a form of up to `max_images` parts `images` and one part `params`; refuses as early as it can."""
 
@@ -54,15 +63,9 @@ class FormReader:
         """Raises ProblemError for a boundary that cannot be one."""
         if not boundary:
             raise ProblemError("malformed-multipart", "the Content-Type names no boundary")
-        self._max_images = max_images
-        self._files: list[File] = []
-        self._params: bytes | None = None
-        self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
-        self._headers: dict[bytes, bytes] = {}
-        self._part = _Part()
-        self._is_complete = False
+        self._form = _Form(max_images)
         try:
-            self._parser = MultipartParser(boundary, self._callbacks(), max_header_size=_MAX_HEADER_BYTES)
+            self._parser = MultipartParser(boundary, self._form.callbacks(), max_header_size=_MAX_HEADER_BYTES)
         except FormParserError as error:
             raise ProblemError("malformed-multipart", str(error)) from error
 
@@ -75,24 +78,37 @@ class FormReader:
 
     def finish(self) -> tuple[tuple[File, ...], dict[str, Any]]:
         """The images and the parameters. Raises ProblemError for a form that is cut off or has no image."""
-        if not self._is_complete:
+        form = self._form
+        if not form.is_complete:
             raise ProblemError("malformed-multipart", "the body ends before its last boundary")
-        if not self._files:
+        if not form.files:
             errors = [("#/images", "one part at least is needed")]
             raise ProblemError("invalid-parameter", "there is no image", errors=errors)
-        if self._params is None:
-            return tuple(self._files), {}
+        if form.params is None:
+            return tuple(form.files), {}
         try:
-            return tuple(self._files), read_json_object(self._params)
+            return tuple(form.files), read_json_object(form.params)
         except ValueError as error:
             raise ProblemError("malformed-json", f"params: {error}") from error
 
-    def _callbacks(self) -> Any:
-        name, value = self._header
+
+class _Form:
+    """What the parser has found. It does not know the parser: together they would outlive the request (a cycle)."""
+
+    def __init__(self, max_images: int) -> None:
+        self.files: list[File] = []
+        self.params: bytes | None = None
+        self.is_complete = False
+        self._max_images = max_images
+        self._header_name, self._header_value = bytearray(), bytearray()
+        self._headers: dict[bytes, bytes] = {}
+        self._part = _Part()
+
+    def callbacks(self) -> Any:
         return {
             "on_part_begin": self._headers.clear,
-            "on_header_field": lambda data, start, end: name.extend(data[start:end]),
-            "on_header_value": lambda data, start, end: value.extend(data[start:end]),
+            "on_header_field": lambda data, start, end: self._header_name.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._header_value.extend(data[start:end]),
             "on_header_end": self._end_header,
             "on_headers_finished": self._begin_part,
             "on_part_data": lambda data, start, end: self._part.content.add(memoryview(data)[start:end]),
@@ -101,35 +117,25 @@ class FormReader:
         }
 
     def _end_header(self) -> None:
-        name, value = self._header
-        self._headers[bytes(name).lower()] = bytes(value)
-        name.clear()
-        value.clear()
+        self._headers[bytes(self._header_name).lower()] = bytes(self._header_value)
+        self._header_name.clear()
+        self._header_value.clear()
 
     def _begin_part(self) -> None:
         self._part = _read_part(self._headers)
-        taken = len(self._files) == self._max_images if self._part.is_image else self._params is not None
+        taken = len(self.files) == self._max_images if self._part.is_image else self.params is not None
         if taken:
             raise ProblemError("too-many-parts", f"a form has at most {self._max_images} images and one part params")
 
     def _end_part(self) -> None:
         if self._part.is_image:
-            self._files.append(File(self._part.file_name, self._part.content.take()))
+            self.files.append(File(self._part.file_name, self._part.content.take()))
         else:
-            self._params = self._part.content.take()
+            self.params = self._part.content.take()
         self._part = _Part()
 
     def _end(self) -> None:
-        self._is_complete = True
-
-
-@dataclass(slots=True)
-class _Part:
-    """The part that is arriving."""
-
-    is_image: bool = False
-    file_name: str | None = None
-    content: Collected = field(default_factory=lambda: Collected("a part", 0))
+        self.is_complete = True
 
 
 def _read_part(headers: Mapping[bytes, bytes]) -> _Part:

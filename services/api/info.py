@@ -180,7 +180,7 @@ def find_classes(classes: ClassList, search: str) -> list[int]:
     ranked = []
     for index, one in enumerate(classes.classes):
         name = one.name.casefold()
-        if wanted in name or wanted in one.wnid:
+        if wanted in name or wanted in one.wnid.casefold():
             rank = 0 if name.startswith(wanted) else 1 if f" {wanted}" in name else 2
             ranked.append((rank, name if wanted else "", index))
     return [index for _, _, index in sorted(ranked)]
