@@ -46,15 +46,14 @@ def run_in_process(settings: ServiceSettings) -> None:
     """Serves with uvicorn and one labeler in this process until a signal comes."""
     import uvicorn
 
-    from services.api.app import create_app
+    from services.api.app import SERVER_OPTIONS, create_app
     from services.labeling import LabelerPool, make_labeler
 
-    check_exposure(settings)
     keys = KeyRing(LocalStore(settings.store), required=not settings.is_loopback)
     pool = LabelerPool(make_labeler(settings))
     try:
         app = create_app(pool, keys=keys, settings=settings)
-        uvicorn.run(app, host=settings.host, port=settings.port, log_config=None, access_log=False, server_header=False)
+        uvicorn.run(app, host=settings.host, port=settings.port, **SERVER_OPTIONS)
     finally:
         pool.close()
 
@@ -66,7 +65,6 @@ def run_on_ray(settings: ServiceSettings, on_ready: Callable[[], None]) -> None:
 
     from services.serve_app import build_app
 
-    check_exposure(settings)
     settings = share_cores(settings)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     stop = threading.Event()

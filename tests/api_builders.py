@@ -149,7 +149,7 @@ class RawAnswer:
     is_closed: bool
 
 
-def exchange(url: str, pieces: Sequence[bytes] | Iterator[bytes], *, linger_s: float = 2.0) -> RawAnswer:
+def exchange(url: str, pieces: Sequence[bytes] | Iterator[bytes], *, linger_s: float = 0.5) -> RawAnswer:
     """Sends pieces one by one until an answer comes, and reads it."""
     parts = urlsplit(url)
     with socket.create_connection((parts.hostname or "", parts.port or 80), TIMEOUT_S) as connection:

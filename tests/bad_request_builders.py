@@ -162,6 +162,13 @@ REQUESTS: dict[str, Refused] = {
         422, "unknown-parameter", dict, "did you mean search?", method="GET", path="/v1/classes?serch=cat"
     ),
     "unknown label": Refused(422, "unknown-label", image, "Egyptian cat".lower(), path="/v1/boxes?labels=egyptain+cat"),
+    "long and thin, at a large scale": Refused(
+        422,
+        "aspect-ratio-too-large",
+        lambda: image(encode_image(np.zeros((16, 160, 3), np.uint8))),
+        "6.3 times",
+        path="/v1/boxes?scales=1024",
+    ),
     "label beyond the last": Refused(422, "unknown-label", image, "0 to 999", path="/v1/boxes?labels=1000"),
 }
 """Whole requests that are refused."""

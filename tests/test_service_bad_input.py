@@ -201,9 +201,10 @@ def test_32_attacks_at_once_stay_within_the_bytes_that_may_be_under_way(service:
     """Forms of 31 MiB without length, 992 MiB in all, among other mischief."""
     names = ("gzip bomb", "33 images", "params of 2 MiB", "form with such an image")
 
-    def send_large(number: int) -> int:
+    def send_large(number: int) -> int | None:
         image = [part(b"")[:-2], *[bytes([number]) * MEBIBYTE] * 15, b"\r\n"]
-        return send(service, FORM, CHUNKED, pieces=make_chunks(*image, *image, END)).response.status_code
+        answer = send(service, FORM, CHUNKED, pieces=make_chunks(*image, *image, END, b"")).response
+        return answer.status_code if answer else None
 
     def send_case(name: str) -> int:
         case = REQUESTS[name]
@@ -213,7 +214,7 @@ def test_32_attacks_at_once_stay_within_the_bytes_that_may_be_under_way(service:
         with ThreadPoolExecutor(32) as pool:
             large = [pool.submit(send_large, number) for number in range(32)]
             cases = [pool.submit(send_case, name) for name in names]
-            assert {one.result() for one in large} <= {200, 408, 503}
+            assert {one.result() for one in large} <= {200, 408, 503, None}
             assert all(one.result() in (503, REQUESTS[name].status) for name, one in zip(names, cases, strict=True))
 
     assert measure_growth(service.pid, attack) < MAX_BYTES_IN_FLIGHT + 64 * MEBIBYTE

@@ -62,7 +62,7 @@ def ask_service(out: Path, photograph: Path, label: str) -> None:
     stdout.print("$ dap serve", style="bold")
     with run_server(serve_command("--store", str(out / "store")), out / "service.log") as server:
         stdout.print(f"{server.url} is ready", markup=False)
-        stdout.print(f'>>> Client("{server.url}").label("{photograph.name}", ["{label}"])', style="bold", markup=False)
+        stdout.print(f'Client("{server.url}").label("{photograph.name}", ["{label}"])', style="bold", markup=False)
         with Client(server.url) as client:
             [result] = client.label(photograph, [label])
         for corners, threshold, score in zip(result.xyxy, result.thresholds, result.scores, strict=True):

@@ -29,7 +29,7 @@ def serve(
 
     [bold]dap serve[/bold]   [bold]dap serve --port 9000 --no-ray[/bold]   Every option is also a variable, as DAP_PORT.
     """
-    from services.running import run_in_process, run_on_ray
+    from services.running import check_exposure, run_in_process, run_on_ray
     from services.settings import read_settings
 
     settings = read_settings(
@@ -46,6 +46,7 @@ def serve(
         deadline_s=deadline,
     )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    check_exposure(settings)
     address = f"http://{settings.host}:{settings.port}"
     if no_ray:
         stderr.print(f"{address}  ends with Ctrl-C", markup=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -93,6 +93,7 @@ class ProblemPage(BaseModel):
 
 
 _Nothing = Annotated[NoQuery, Query()]
+_Slug = Annotated[str, Path(json_schema_extra={"enum": list(PROBLEMS)})]
 
 
 def make_info_router(service: BoxesService) -> APIRouter:
@@ -162,7 +163,7 @@ def make_health_router(service: BoxesService) -> APIRouter:
         return Response(service.metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
     @router.get("/problems/{slug}", summary="What a problem means", responses=problem_responses(404))
-    async def problem(slug: str, query: _Nothing) -> ProblemPage:  # noqa: ARG001 - it refuses unknown names
+    async def problem(slug: _Slug, query: _Nothing) -> ProblemPage:  # noqa: ARG001 - it refuses unknown names
         """Title, status and what to do."""
         if slug not in PROBLEMS:
             raise ProblemError("not-found", f"there is no problem of that type; known are {', '.join(PROBLEMS)}")
