@@ -7,7 +7,8 @@ Lanes keep every core busy; a library that starts threads of its own for a small
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any
 
@@ -18,6 +19,8 @@ from threadpoolctl import threadpool_limits
 _lock = Lock()
 _num_inside = 0
 _outside: tuple[int, Any] | None = None
+_keeper = ThreadPoolExecutor(1, thread_name_prefix="dap-keeper")
+"""Sets all limits: OpenBLAS is controlled by the first thread that limits it, and the calls of others do nothing."""
 
 
 @contextmanager
@@ -36,20 +39,34 @@ def use_one_torch_thread() -> None:
 
 
 def _enter() -> None:
-    global _num_inside, _outside
+    global _num_inside
     with _lock:
         if _num_inside == 0:
-            _outside = (cv2.getNumThreads(), threadpool_limits(limits=1, user_api="blas"))
-            cv2.setNumThreads(1)
+            _keeper.submit(_limit).result()
         _num_inside += 1
 
 
 def _leave() -> None:
-    global _num_inside, _outside
+    global _num_inside
     with _lock:
         _num_inside -= 1
-        if _num_inside == 0 and _outside is not None:
-            num_threads, limits = _outside
-            cv2.setNumThreads(num_threads)
-            limits.restore_original_limits()
-            _outside = None
+        if _num_inside == 0:
+            with suppress(RuntimeError):  # at the end of the interpreter, when nothing is left to restore for
+                _keeper.submit(_restore).result()
+
+
+def _limit() -> None:
+    global _outside
+    limits = threadpool_limits(limits=1, user_api="blas")
+    limits.__enter__()
+    _outside = (cv2.getNumThreads(), limits)
+    cv2.setNumThreads(1)
+
+
+def _restore() -> None:
+    global _outside
+    assert _outside is not None
+    num_threads, limits = _outside
+    _outside = None
+    cv2.setNumThreads(num_threads)
+    limits.__exit__(None, None, None)

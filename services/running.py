@@ -68,6 +68,7 @@ def run_on_ray(settings: ServiceSettings, on_ready: Callable[[], None]) -> None:
     settings = share_cores(settings)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     stop = threading.Event()
+    os.environ.setdefault("RAY_worker_niceness", "0")  # at Ray's 15 whatever else runs here goes before labelers
     ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         serve.start(http_options={"host": settings.host, "port": settings.port})

@@ -114,6 +114,29 @@ def test_libraries_keep_to_one_thread_inside_and_have_theirs_back_outside():
     assert (cv2.getNumThreads(), blas_threads()) == (3, outside)
 
 
+def test_threads_may_enter_and_leave_in_any_order():
+    """As the lanes of a service do, after the main thread was inside before them."""
+    with single_threaded_libraries():
+        pass
+    entered, leave = threading.Barrier(3), threading.Event()
+    outside = blas_threads()
+
+    def lane() -> None:
+        with single_threaded_libraries():
+            entered.wait(10)
+            leave.wait(10)
+
+    lanes = [threading.Thread(target=lane) for _ in range(2)]
+    for one in lanes:
+        one.start()
+    entered.wait(10)
+    assert (cv2.getNumThreads(), blas_threads()) == (1, {1})
+    leave.set()
+    for one in lanes:
+        one.join()
+    assert blas_threads() == outside
+
+
 def test_torch_is_kept_to_one_thread_in_that_thread_only():
     before = torch.get_num_threads()
     inside: list[int] = []
