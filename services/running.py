@@ -17,6 +17,11 @@ from services.keys import KeyRing, list_keys
 from services.settings import ServiceSettings
 
 APP_NAME = "dap"
+_RAY_ENVIRONMENT = {
+    "RAY_worker_niceness": "0",  # at Ray's 15, whatever else runs on the machine goes before the labelers
+    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",  # nothing of ours blocks a loop, and hops between loops cost
+    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+}
 _LEAVE_S = 3.0
 
 
@@ -68,7 +73,8 @@ def run_on_ray(settings: ServiceSettings, on_ready: Callable[[], None]) -> None:
     settings = share_cores(settings)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     stop = threading.Event()
-    os.environ.setdefault("RAY_worker_niceness", "0")  # at Ray's 15 whatever else runs here goes before labelers
+    for name, value in _RAY_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         serve.start(http_options={"host": settings.host, "port": settings.port})

@@ -20,7 +20,8 @@ from services.settings import ServiceSettings
 
 _ATTEMPTS = 2
 _DESCRIBE_TIMEOUT_S = 1.0
-_QUEUED_PER_LANE = 4
+_QUEUED_PER_LANE, _QUEUED_ON_GPU = 2, 96
+"""Images under way at each labeler above which another one is started, where their number may grow."""
 _INGRESS_ROOM = 10_000
 _HEALTH_PERIOD_S, _HEALTH_TIMEOUT_S = 2.0, 30.0
 
@@ -100,11 +101,12 @@ def build_app(args: ServiceSettings) -> serve.Application:
     cpus = args.cpus_per_replica
     lanes = max(1, round(cpus or 1))
     gpus = args.gpus_per_replica or 0
-    ongoing = _QUEUED_PER_LANE * lanes if not gpus else max(256, args.max_in_flight)
     scaling = None
     if args.max_replicas is not None:
         scaling = AutoscalingConfig(
-            min_replicas=args.num_replicas, max_replicas=args.max_replicas, target_ongoing_requests=ongoing / 2
+            min_replicas=args.num_replicas,
+            max_replicas=args.max_replicas,
+            target_ongoing_requests=_QUEUED_ON_GPU if gpus else _QUEUED_PER_LANE * lanes,
         )
     labelers: Any = serve.deployment(
         PseudoLabelerReplica,
@@ -112,7 +114,7 @@ def build_app(args: ServiceSettings) -> serve.Application:
         num_replicas=None if scaling else args.num_replicas,
         autoscaling_config=scaling,
         ray_actor_options={"num_cpus": cpus if cpus is not None else 1, "num_gpus": gpus},
-        max_ongoing_requests=ongoing,
+        max_ongoing_requests=args.max_in_flight,  # all: a full replica has its callers ask again and again
         health_check_period_s=_HEALTH_PERIOD_S,
         health_check_timeout_s=_HEALTH_TIMEOUT_S,
     )
