@@ -84,6 +84,11 @@ class KeyRing:
         self._read_at = float("-inf")
 
     @property
+    def is_fresh(self) -> bool:
+        """Whether the next question needs no reading, which may take a while."""
+        return time.monotonic() - self._read_at < _REREAD_S
+
+    @property
     def is_required(self) -> bool:
         """Whether requests need a key: when told so, or once any was made, also if all are revoked or lost by now."""
         self._refresh()
@@ -99,7 +104,7 @@ class KeyRing:
         return key if key and same and key.revoked_at is None else None
 
     def _refresh(self) -> None:
-        if time.monotonic() - self._read_at < _REREAD_S:
+        if self.is_fresh:
             return
         self._keys = {key.id: key for key in list_keys(self._store)}
         self._required = self._required or bool(self._keys)

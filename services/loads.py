@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 
-import httpx
+import aiohttp
 
 _TIMEOUT_S = 120.0
+_OK, _UNAVAILABLE = 200, 503
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,10 @@ class LoadResult:
 
 class _Recorder:
     def __init__(self, url: str) -> None:
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=256)
-        self._client = httpx.AsyncClient(base_url=url, timeout=_TIMEOUT_S, limits=limits)
+        self._url = url
+        connector = aiohttp.TCPConnector(limit=0)
+        timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
+        self._client = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
         self._statuses: Counter[int] = Counter()
         self._ok: list[tuple[float, float]] = []
         self._refused_well = 0
@@ -65,22 +68,24 @@ class _Recorder:
 
     async def send(self, call: Call) -> None:
         started = time.perf_counter()
+        headers = {"Content-Type": call.content_type}
         try:
-            answer = await self._client.post(call.path, content=call.body, headers={"Content-Type": call.content_type})
-        except httpx.TransportError:
+            async with self._client.post(self._url + call.path, data=call.body, headers=headers) as answer:
+                await answer.read()
+        except (aiohttp.ClientError, TimeoutError):
             self._statuses[0] += 1
             return
-        self._statuses[answer.status_code] += 1
-        self._refused_well += answer.status_code == 503 and "retry-after" in answer.headers
-        if answer.status_code == 200:
+        self._statuses[answer.status] += 1
+        self._refused_well += answer.status == _UNAVAILABLE and "Retry-After" in answer.headers
+        if answer.status == _OK:
             now = time.perf_counter()
             self._ok.append((now - self._started, now - started))
 
     async def finish(self, sent_s: float | None = None) -> LoadResult:
         """The result; calls were sent for `sent_s`, until now when left out."""
         wall_s = sent_s or time.perf_counter() - self._started
-        await self._client.aclose()
-        refused = self._statuses[503]
+        await self._client.close()
+        refused = self._statuses[_UNAVAILABLE]
         share = self._refused_well / refused if refused else 1.0
         num_ok = sum(at_s <= wall_s for at_s, _ in self._ok)
         seconds = tuple(sorted(taken_s for _, taken_s in self._ok))

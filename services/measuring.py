@@ -23,6 +23,8 @@ from services.loads import Call, LoadResult, run_closed_loop, run_open_loop
 
 IN_FLIGHT = 16
 OVERLOAD = 10
+LEAST_GOODPUT = 0.85
+"""Share of the goodput at capacity that must be left under overload; refusals may cost the rest."""
 
 EncodedImage = tuple[bytes, str]
 
@@ -56,7 +58,8 @@ class Overload:
     """One server under ten times its capacity.
 
     `answered_well` is the share of answers that are 200, or 503 with Retry-After; `bound_s` what the queue limit
-    promises for the slowest accepted request: a full queue at capacity, and one request alone.
+    promises for the slowest accepted request: a full queue at `LEAST_GOODPUT` of the goodput at 1x, and one request
+    alone.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Overload:
     goodput_at_10: float
     answered_well: float
     num_calls: int
+    alone_p50_s: float
     p99_s: float
     bound_s: float
 
@@ -159,8 +163,9 @@ def _overload(one: Contestant, url: str, speed: ServerSpeed, seconds: float, max
         goodput_at_10=much.images_per_s,
         answered_well=count_well(much) / much.num_calls,
         num_calls=much.num_calls,
+        alone_p50_s=speed.alone_p50_s,
         p99_s=much.percentile_s(99),
-        bound_s=max_in_flight / capacity + speed.alone_p50_s,
+        bound_s=max_in_flight / (LEAST_GOODPUT * once.images_per_s) + speed.alone_p50_s,
     )
 
 

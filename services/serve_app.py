@@ -96,28 +96,34 @@ class Ingress:
         return create_app(ReplicatedLabeling(self._labelers), keys=keys, settings=settings, behind_proxy=True)
 
 
-def build_app(args: ServiceSettings) -> serve.Application:
-    """The Serve application of these settings; in a Serve config file `import_path: services.serve_app:build_app`."""
-    cpus = args.cpus_per_replica
+def bind_labelers(settings: ServiceSettings) -> serve.Application:
+    """The pool of labelers, without an ingress."""
+    cpus = settings.cpus_per_replica
     lanes = max(1, round(cpus or 1))
-    gpus = args.gpus_per_replica or 0
+    gpus = settings.gpus_per_replica or 0
     scaling = None
-    if args.max_replicas is not None:
+    if settings.max_replicas is not None:
         scaling = AutoscalingConfig(
-            min_replicas=args.num_replicas,
-            max_replicas=args.max_replicas,
+            min_replicas=settings.num_replicas,
+            max_replicas=settings.max_replicas,
             target_ongoing_requests=_QUEUED_ON_GPU if gpus else _QUEUED_PER_LANE * lanes,
         )
     labelers: Any = serve.deployment(
         PseudoLabelerReplica,
         name="PseudoLabeler",
-        num_replicas=None if scaling else args.num_replicas,
+        num_replicas=None if scaling else settings.num_replicas,
         autoscaling_config=scaling,
         ray_actor_options={"num_cpus": cpus if cpus is not None else 1, "num_gpus": gpus},
-        max_ongoing_requests=args.max_in_flight,  # all: a full replica has its callers ask again and again
+        max_ongoing_requests=settings.max_in_flight,  # all: a full replica has its callers ask again and again
         health_check_period_s=_HEALTH_PERIOD_S,
         health_check_timeout_s=_HEALTH_TIMEOUT_S,
     )
+    application: serve.Application = labelers.bind(settings)
+    return application
+
+
+def build_app(args: ServiceSettings) -> serve.Application:
+    """The ingress before the labelers; in a Serve config file `import_path: services.serve_app:build_app`."""
     ingress: Any = serve.deployment(
         Ingress,
         name="Ingress",
@@ -126,5 +132,5 @@ def build_app(args: ServiceSettings) -> serve.Application:
         health_check_period_s=_HEALTH_PERIOD_S,
         health_check_timeout_s=_HEALTH_TIMEOUT_S,
     )
-    application: serve.Application = ingress.bind(args, labelers.bind(args))
+    application: serve.Application = ingress.bind(args, bind_labelers(args))
     return application

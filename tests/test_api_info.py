@@ -78,6 +78,7 @@ def test_limits_are_what_is_enforced(client: httpx.Client):
         "max_pixels": 50_000_000,
         "min_side": 16,
         "max_aspect_ratio": 20.0,
+        "max_scans": 100,
         "max_images": 32,
         "max_params_bytes": 64 * 2**10,
         "deadline_s": 30.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from importlib import import_module
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ray.serve.schema import ServeDeploySchema
 from dap_core.errors import DestinationError, InputError
 from dap_core.stores import LocalStore
 from services.keys import create_key, revoke_key
-from services.running import check_exposure, share_cores
+from services.running import check_exposure, run_in_process, run_on_ray, share_cores
 from services.serve_app import build_app
 from services.settings import ServiceSettings, read_settings
 
@@ -91,3 +92,14 @@ def test_cores_are_shared_among_replicas():
     shared = share_cores(ServiceSettings(num_replicas=1000, device="cpu"))
     assert (shared.cpus_per_replica, shared.gpus_per_replica) == (1, 0)
     assert share_cores(ServiceSettings(cpus_per_replica=3.0, gpus_per_replica=0)).cpus_per_replica == 3
+
+
+def test_a_port_that_is_taken_is_named_before_anything_is_loaded(tmp_path: Path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        settings = ServiceSettings(port=port, store=str(tmp_path), classifier="there-is-none")
+        for run in (run_in_process, run_on_ray):
+            with pytest.raises(DestinationError, match=rf"cannot listen on 127.0.0.1:{port}: Address already in use"):
+                run(settings, lambda: None)

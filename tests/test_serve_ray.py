@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
+import yaml
 
+from services.launching import run_server
 from tests.builders import make_pixels, make_smooth_pixels
-from tests.service_builders import RunningService, run_service
+from tests.service_builders import RAY_ENVIRONMENT, RunningService, run_service
 
 pytestmark = pytest.mark.cluster
 REPLICAS = 2
@@ -26,6 +30,9 @@ SIZES = [(640, 480), (480, 640), (1200, 80), (90, 1400), (256, 256), (1000, 700)
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     with run_service(tmp_path_factory.mktemp("service"), "--replicas", str(REPLICAS), ray=True) as running:
         yield running
+        children = psutil.Process(running.pid).children(recursive=True)
+    gone, alive = psutil.wait_procs(children, timeout=20)
+    assert (len(gone) > REPLICAS, alive) == (True, []), "a process of Ray did not end with the service"
 
 
 def encode(size: tuple[int, int], number: int = 0) -> bytes:
@@ -78,6 +85,25 @@ def test_bad_images_fail_alone_through_ray(service: RunningService):
     assert [item.get("problem", {}).get("type") for item in items] == [None, "/problems/truncated-image"]
 
 
+def test_callers_that_go_away_take_their_images_out_of_the_labelers(service: RunningService):
+    """Forty images are some seconds of work; all callers leave, and soon the labelers have nothing to do."""
+    image, replicas = encode((1000, 700), 1), find_replicas(service)
+
+    def leave(_: int) -> None:
+        with suppress(httpx.ReadTimeout):
+            timeout = httpx.Timeout(30, read=0.5)
+            httpx.post(f"{service.url}/v1/boxes", content=image, headers={"Content-Type": "image/png"}, timeout=timeout)
+
+    before = {pid: _cpu_seconds(pid) for pid in replicas}
+    with ThreadPoolExecutor(40) as pool:
+        list(pool.map(leave, range(40)))
+    assert any(_cpu_seconds(pid) > before[pid] for pid in replicas), "no labeler had begun"
+    time.sleep(1.5)
+    calm = {pid: _cpu_seconds(pid) for pid in replicas}
+    time.sleep(1)
+    assert all(_cpu_seconds(pid) - calm[pid] < 0.2 for pid in replicas)
+
+
 def test_a_killed_replica_is_not_seen_and_the_pool_is_whole_again(service: RunningService):
     """SIGKILL on the busier labeler while requests are under way; every answer is 200, then two labelers are there."""
     before = find_replicas(service)
@@ -117,9 +143,14 @@ def _cpu_seconds(pid: int) -> float:
     return float(times.user + times.system)
 
 
-def test_every_process_of_ray_ends_with_the_service(tmp_path: Path):
-    with run_service(tmp_path, ray=True) as running:
-        children = psutil.Process(running.pid).children(recursive=True)
-        assert len(children) > 3
-    gone, alive = psutil.wait_procs(children, timeout=20)
-    assert (len(gone), alive) == (len(children), [])
+def test_the_serve_file_runs_with_an_ingress_behind_the_proxies_of_serve(tmp_path: Path):
+    file = yaml.safe_load((Path(__file__).parents[1] / "deploy" / "serve.yaml").read_text())
+    file["applications"][0]["args"]["store"] = str(tmp_path)
+    (tmp_path / "serve.yaml").write_text(yaml.safe_dump(file))
+    command = [sys.executable, str(Path(__file__).with_name("serve_file.py")), str(tmp_path / "serve.yaml"), "{port}"]
+    with run_server(command, tmp_path / "log", environment=RAY_ENVIRONMENT) as running:
+        answer = ask(running, encode((200, 150)))
+        assert answer.status_code == 200
+        assert len(answer.headers.get_list("x-request-id")) == 1
+        assert answer.json()["items"][0]["boxes"]
+        assert ask(running, b"no image").json()["type"] == "/problems/not-an-image"

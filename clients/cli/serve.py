@@ -48,9 +48,6 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     check_exposure(settings)
     address = f"http://{settings.host}:{settings.port}"
-    if no_ray:
-        stderr.print(f"{address}  ends with Ctrl-C", markup=False)
-        run_in_process(settings)
-        return
-    stderr.print("starting Ray and the labelers …", markup=False)
-    run_on_ray(settings, lambda: stderr.print(f"{address}  ready; ends with Ctrl-C", markup=False))
+    run = run_in_process if no_ray else run_on_ray
+    stderr.print("starting the labeler …" if no_ray else "starting Ray and the labelers …", markup=False)
+    run(settings, lambda: stderr.print(f"{address}  ready; ends with Ctrl-C", markup=False))

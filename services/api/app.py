@@ -17,7 +17,7 @@ from services.api.admission import Admission
 from services.api.answers import ProblemAnswer
 from services.api.auth import require_scope
 from services.api.bodies import MAX_IMAGES, BodyLimits
-from services.api.boxes import BoxesService, make_router
+from services.api.boxes import BOXES_PATH, BoxesService, make_router
 from services.api.gate import LOGGER, Gate
 from services.api.info import guarded, make_health_router, make_info_router
 from services.api.metrics import Metrics
@@ -57,7 +57,8 @@ def create_app(labeling: Labeling, *, keys: KeyRing, settings: ServiceSettings, 
     app.include_router(make_health_router(service), tags=["health"])
     _add_pages(app)
     _add_problems(app)
-    app.add_middleware(Gate, metrics=metrics, names_request=not behind_proxy)
+    check_room = {("POST", BOXES_PATH): lambda: service.admission.check_room(1)}
+    app.add_middleware(Gate, metrics=metrics, names_request=not behind_proxy, check_room=check_room)
     return app
 
 

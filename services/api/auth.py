@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from services.api.problems import ProblemError
-from services.keys import KeyRing
+from services.keys import ApiKey, KeyRing
 
 
 def require_scope(keys: KeyRing, scope: str) -> Callable[[Request], Awaitable[None]]:
@@ -20,7 +20,11 @@ def require_scope(keys: KeyRing, scope: str) -> Callable[[Request], Awaitable[No
     async def check(request: Request) -> None:
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         given = token.strip() if kind.lower() == "bearer" else None
-        is_required, key = await run_in_threadpool(lambda: (keys.is_required, keys.check(given)))
+
+        def look() -> tuple[bool, ApiKey | None]:
+            return keys.is_required, keys.check(given)
+
+        is_required, key = look() if keys.is_fresh else await run_in_threadpool(look)
         if not is_required:
             return
         if key is None:

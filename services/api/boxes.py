@@ -28,6 +28,7 @@ from services.api.waiting import Outcome, gather_outcomes, raise_failure, until_
 from services.labeling import Labeling, LabelRequest, ModelInfo, NotReadyError
 
 LOGGER = logging.getLogger("dap.api")
+BOXES_PATH = "/v1/boxes"
 _RETRY_NOT_READY_S = 2
 
 
@@ -45,7 +46,6 @@ class BoxesService:
         """The whole way of a request."""
         media_type = choose_media_type(request.headers.get("accept", ""))
         model = await self.describe_model()
-        self.admission.check_room(1)
         with self.admission.hold_bytes() as count:
             upload = await read_upload(request, self.body_limits, count)
             params = read_params(request, upload)
@@ -101,7 +101,7 @@ def make_router(service: BoxesService) -> APIRouter:
     router = APIRouter()
 
     @router.post(
-        "/v1/boxes",
+        BOXES_PATH,
         summary="Pseudo boxes of images",
         response_class=JSONResponse,
         responses={

@@ -33,13 +33,15 @@ def _describe_parameters() -> list[dict[str, Any]]:
         "minItems": 1,
         "maxItems": 100,
         "example": ["auto"],
+        "description": "Classes in the image by name, wnid or index; auto takes what the classifier says.",
     }
     return [
         {
             "name": name,
             "in": "query",
             "required": False,
-            "schema": {key: value for key, value in one.items() if key != "title"},
+            "description": one["description"],
+            "schema": {key: value for key, value in one.items() if key not in {"title", "description"}},
         }
         for name, one in schema.items()
     ]

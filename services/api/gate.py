@@ -6,6 +6,7 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -43,6 +44,7 @@ class _Exchange:
     send_raw: Send
     names_request: bool
     request_id: str = ""
+    route: str = ""
     status: int = 0
     has_whole_body: bool = False
     started_at: float = field(default_factory=time.perf_counter)
@@ -78,9 +80,21 @@ class _Exchange:
 class Gate:
     """ASGI middleware, outermost."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, names_request: bool) -> None:
-        """Wraps `app`; `names_request` puts the request's id into the answer, where no proxy before it does."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics,
+        names_request: bool,
+        check_room: Mapping[tuple[str, str], Callable[[], None]],
+    ) -> None:
+        """Wraps `app`; `names_request` puts the request's id into the answer, where no proxy before it does.
+
+        `check_room` holds, by method and path, functions that raise ProblemError while there is no room for one more:
+        under overload most requests end so, and what a refusal costs is taken from those that are answered.
+        """
         self._app, self._metrics, self._names_request = app, metrics, names_request
+        self._check_room = check_room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets one request pass."""
@@ -89,11 +103,10 @@ class Gate:
             return
         exchange = _Exchange(scope, receive, send, self._names_request)
         try:
-            if _measure_head(scope) > _MAX_HEAD_BYTES:
-                detail = f"address and headers have at most {_MAX_HEAD_BYTES:,} bytes in all"
-                await exchange.refuse(ProblemError("headers-too-large", detail))
-            else:
-                await self._app(scope, exchange.receive, exchange.send)
+            self._check(exchange)
+            await self._app(scope, exchange.receive, exchange.send)
+        except ProblemError as problem:
+            await exchange.refuse(problem)
         except ClientDisconnect:
             exchange.status = _CLIENT_GONE
         except Exception:
@@ -104,10 +117,20 @@ class Gate:
         finally:
             self._report(scope, exchange)
 
+    def _check(self, exchange: _Exchange) -> None:
+        """What can be said of a request before it is taken apart. Raises ProblemError."""
+        scope = exchange.scope
+        if _measure_head(scope) > _MAX_HEAD_BYTES:
+            detail = f"address and headers have at most {_MAX_HEAD_BYTES:,} bytes in all"
+            raise ProblemError("headers-too-large", detail)
+        if check := self._check_room.get((scope["method"], scope["path"])):
+            exchange.route = scope["path"]
+            check()
+
     def _report(self, scope: Scope, exchange: _Exchange) -> None:
         seconds = time.perf_counter() - exchange.started_at
         status = exchange.status or _CLIENT_GONE
-        route = getattr(scope.get("route"), "path", None) or "other"
+        route = exchange.route or getattr(scope.get("route"), "path", None) or "other"
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.requests.labels(route, method, status).inc()
         self._metrics.seconds.labels(route).observe(seconds)

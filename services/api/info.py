@@ -25,8 +25,8 @@ class ClassesQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    search: str = Field("", max_length=200)
-    limit: int = Field(20, ge=1, le=1000)
+    search: str = Field("", max_length=200, description="Words of the name, or a wnid; empty finds all.")
+    limit: int = Field(20, ge=1, le=1000, description="Classes to return at most.")
 
 
 class NoQuery(BaseModel):
@@ -64,6 +64,7 @@ class LimitsAnswer(BaseModel):
     max_pixels: int
     min_side: int
     max_aspect_ratio: float
+    max_scans: int
     max_images: int
     max_params_bytes: int
     deadline_s: float
@@ -131,6 +132,7 @@ def make_info_router(service: BoxesService) -> APIRouter:
             max_pixels=image.max_pixels,
             min_side=image.min_side,
             max_aspect_ratio=image.max_aspect_ratio,
+            max_scans=image.max_scans,
             max_images=service.body_limits.max_images,
             max_params_bytes=MAX_PARAMS_BYTES,
             deadline_s=service.deadline_s,

@@ -68,6 +68,7 @@ _LIST_SCHEMA = {
     "items": {"type": ["string", "integer"], "maxLength": _MAX_LABEL_LENGTH},
 }
 _LABELS_SCHEMA = {
+    "description": 'Classes in the image by name, wnid or index; "auto" takes what the classifier says.',
     "anyOf": [
         {"const": "auto"},
         _LIST_SCHEMA,
@@ -91,11 +92,17 @@ class BoxesParams(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra=_describe_for_callers)
 
     labels: Annotated[Any, BeforeValidator(_read_labels), WithJsonSchema(_LABELS_SCHEMA)] = (AUTO,)
-    recipe: Literal["aligned", "paper", "official"] = "aligned"
-    thresholds: Annotated[_Thresholds | None, _NOT_NULL] = None
-    scales: Annotated[_Scales | None, _NOT_NULL] = None
-    nms_iou: Annotated[_Iou | None, _NOT_NULL] = None
-    cams: bool = False
+    recipe: Literal["aligned", "paper", "official"] = Field(default="aligned", description="Settings of all steps.")
+    thresholds: Annotated[_Thresholds | None, _NOT_NULL] = Field(
+        default=None, description="Parts of a map's maximum at which its regions become boxes."
+    )
+    scales: Annotated[_Scales | None, _NOT_NULL] = Field(
+        default=None, description="Short sides in pixels to which an image is resized for its maps."
+    )
+    nms_iou: Annotated[_Iou | None, _NOT_NULL] = Field(
+        default=None, description="Overlap above which the weaker of two boxes of a class goes."
+    )
+    cams: bool = Field(default=False, description="Whether the maps come along.")
 
     def make_recipe(self) -> Recipe:
         """The recipe with the values that were given."""

@@ -46,6 +46,7 @@ class Limits:
     max_pixels: int
     min_side: int
     max_aspect_ratio: float
+    max_scans: int
     max_images: int
     max_params_bytes: int
     deadline_s: float
