@@ -9,7 +9,9 @@
     │   └── DestinationError     the place to write to is taken or unsuitable
     ├── StoreError               retry: the object store did not deliver
     │   ├── ObjectMissingError   there is no such object
-    │   └── ObjectChangedError   the object is no longer the one that was listed
+    │   ├── ObjectChangedError   the object is no longer the one that was listed
+    │   ├── StoreRefusedError    stop: the store says no to all, until rights, names or the clock change
+    │   └── StoreUnavailableError   the store could not be reached or failed for as long as was waited
     └── LabelSetError            stop: stored data is missing or not what its manifest says
 
 Wrong calls from Python raise `ValueError`. A message says what was expected, what came, for which
@@ -103,6 +105,18 @@ class ObjectChangedError(StoreError):
     """The object was overwritten after it was listed."""
 
     error_type = "source-changed"
+
+
+class StoreRefusedError(StoreError):
+    """The store refuses: credentials, rights, the bucket or the clock have to change first."""
+
+    error_type = "store-refused"
+
+
+class StoreUnavailableError(StoreError):
+    """The store could not be reached or failed, for as long as was waited."""
+
+    error_type = "store-unavailable"
 
 
 class LabelSetError(DapError):
