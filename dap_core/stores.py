@@ -34,7 +34,15 @@ class Store(Protocol):
     ObjectMissingError.
     """
 
-    uri: str
+    @property
+    def uri(self) -> str:
+        """What names the store."""
+        ...
+
+    @property
+    def num_parallel_reads(self) -> int:
+        """Reads to have under way at the same time to hide how long each takes; 0 where there is nothing to hide."""
+        ...
 
     def list_objects(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """All objects whose key starts with `prefix`, sorted by key."""
@@ -59,6 +67,8 @@ class Store(Protocol):
 
 class LocalStore:
     """A local directory as a store; etags are size and change time, so a rewritten file has another one."""
+
+    num_parallel_reads = 0
 
     def __init__(self, root: str | Path) -> None:
         """Takes the directory `root`, which need not exist before the first put."""

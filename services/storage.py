@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from dap_core.errors import InputError, ObjectChangedError
 from dap_core.stores import LocalStore, ObjectInfo, Store
@@ -38,7 +38,7 @@ class S3Options:
     region: str | None = None
     profile: str | None = None
     path_style: bool | None = None
-    """Bucket in the path and not in the host name; left out, so with an `endpoint_url`."""
+    """Bucket in the path and not in the host name; left out, so with every server but Amazon's."""
     patience_s: float = 300.0
     """How long a request is repeated while the server fails or cannot be reached."""
 
@@ -79,6 +79,7 @@ class S3Store:
     bucket: str
     prefix: str
     options: S3Options = field(default_factory=S3Options)
+    num_parallel_reads: ClassVar[int] = 16
 
     @property
     def uri(self) -> str:
@@ -86,7 +87,7 @@ class S3Store:
         return f"{_SCHEME}{self.bucket}/{self.prefix}".rstrip("/")
 
     def list_objects(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """All objects whose key starts with `prefix`, sorted by key, a thousand per request; folder marks are left out."""
+        """All objects whose key starts with `prefix`, sorted by key; marks of folders are left out."""
         start = self._full_key("")
         request: dict[str, Any] = {"Bucket": self.bucket, "Prefix": start + prefix}
         while True:
@@ -158,23 +159,15 @@ class S3Store:
     @cached_property
     def _client(self) -> Any:
         import boto3
-        from botocore.config import Config
 
         options = self.options
-        style = options.path_style if options.path_style is not None else options.endpoint_url is not None
-        checksums = "when_required" if options.endpoint_url else "when_supported"  # many S3-compatibles refuse others
-        config = Config(
-            connect_timeout=_CONNECT_S,
-            read_timeout=_STALL_S,
-            max_pool_connections=_MAX_CONNECTIONS,
-            retries={"mode": "adaptive", "total_max_attempts": 1},  # slows down when told to; repeating is ours
-            s3={"addressing_style": "path" if style else "auto"},
-            request_checksum_calculation=checksums,
-            response_checksum_validation=checksums,
-        )
         with _SESSIONS, refuse_setup(self.uri):
             session = boto3.Session(profile_name=options.profile, region_name=options.region)
-            region = session.region_name or ("us-east-1" if options.endpoint_url else None)
+            region = session.region_name or "us-east-1"
+            found = session.client("s3", region_name=region, endpoint_url=options.endpoint_url)
+            is_amazon = ".amazonaws." in found.meta.endpoint_url
+            style = options.path_style if options.path_style is not None else not is_amazon
+            config = _make_config(path_style=style, all_checksums=is_amazon)
             return session.client("s3", region_name=region, endpoint_url=options.endpoint_url, config=config)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -186,6 +179,22 @@ class S3Store:
 
 _SESSIONS = threading.Lock()
 """Making a client is not safe in several threads at once; using it is."""
+
+
+def _make_config(*, path_style: bool, all_checksums: bool) -> Any:
+    """How requests are made; the checksums that botocore adds by itself are refused by many servers but Amazon's."""
+    from botocore.config import Config
+
+    checksums = "when_supported" if all_checksums else "when_required"
+    return Config(
+        connect_timeout=_CONNECT_S,
+        read_timeout=_STALL_S,
+        max_pool_connections=_MAX_CONNECTIONS,
+        retries={"mode": "adaptive", "total_max_attempts": 1},  # slows down when told to; repeating is ours
+        s3={"addressing_style": "path" if path_style else "auto"},
+        request_checksum_calculation=checksums,
+        response_checksum_validation=checksums,
+    )
 
 
 def _make_etag(item: dict[str, Any], size: int) -> str:

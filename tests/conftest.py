@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from dap_core.classifiers import Classifier, load_classifier
+from tests.faulty_proxy import FaultyProxy, run_proxy
+from tests.s3_servers import S3_ENVIRONMENT, S3Server, run_juicefs, run_moto
 
 settings.register_profile("dap", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("dap")
@@ -22,6 +25,29 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real images are not there: {folder.name} (set DAP_TEST_DATA)")
     return folder
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, S3Server]]:
+    """Two S3 servers by name, with their credentials in the environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in S3_ENVIRONMENT.items():
+            patch.setenv(name, value)
+        with run_moto() as moto, run_juicefs(tmp_path_factory.mktemp("juicefs")) as juicefs:
+            yield {"moto": moto, "juicefs": juicefs}
+
+
+@pytest.fixture(params=["moto", "juicefs"])
+def server(request: pytest.FixtureRequest, servers: dict[str, S3Server]) -> S3Server:
+    """Each of the servers in turn."""
+    return servers[request.param]
+
+
+@pytest.fixture
+def proxy(servers: dict[str, S3Server]) -> Iterator[FaultyProxy]:
+    """A network before the JuiceFS server that can be made to fail."""
+    with run_proxy(servers["juicefs"].url) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import pickle
 import random
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -23,30 +22,10 @@ from dap_core.errors import (
 )
 from dap_core.stores import LocalStore
 from services.storage import S3Options, S3Store, open_store, split_s3_uri
-from tests.s3_servers import FaultyProxy, S3Server, run_juicefs, run_moto, run_proxy, set_credentials
+from tests.faulty_proxy import FaultyProxy, through
+from tests.s3_servers import S3Server
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def credentials() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        values: dict[str, str] = {}
-        set_credentials(values)
-        for name, value in values.items():
-            patch.setenv(name, value)
-        yield
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, S3Server]]:
-    with run_moto() as moto, run_juicefs(tmp_path_factory.mktemp("juicefs")) as juicefs:
-        yield {"moto": moto, "juicefs": juicefs}
-
-
-@pytest.fixture(params=["moto", "juicefs"])
-def server(request: pytest.FixtureRequest, servers: dict[str, S3Server]) -> S3Server:
-    return servers[request.param]
 
 
 def test_objects_go_in_and_come_out(server: S3Server):
@@ -100,7 +79,7 @@ def test_a_store_travels_without_its_credentials(server: S3Server):
     store.put("one", b"1")
     pickled = pickle.dumps(store)
     assert os.environ["AWS_SECRET_ACCESS_KEY"].encode() not in pickled
-    copy = pickle.loads(pickled)  # noqa: S301 - our own
+    copy = pickle.loads(pickled)
     assert (copy, copy.get("one")) == (store, b"1")
 
 
@@ -130,16 +109,6 @@ def test_a_server_that_is_not_there_is_given_up_after_some_patience():
     with pytest.raises(StoreUnavailableError, match="Could not connect"):
         store.get("any")
     assert 1 <= time.monotonic() - started < 15
-
-
-@pytest.fixture
-def proxy(servers: dict[str, S3Server]) -> Iterator[FaultyProxy]:
-    with run_proxy(servers["juicefs"].url) as running:
-        yield running
-
-
-def through(proxy: FaultyProxy, store: S3Store, *, patience_s: float = 120.0) -> S3Store:
-    return replace(store, options=S3Options(endpoint_url=proxy.url, patience_s=patience_s))
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2])

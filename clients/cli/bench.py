@@ -71,7 +71,7 @@ def bench_mine(
 @app.command("recut")
 @reports_errors
 def bench_recut(
-    label_set: Annotated[Path, typer.Argument(help="A label set that holds its maps.", show_default=False)],
+    label_set: Annotated[str, typer.Argument(help="A label set that holds its maps.", show_default=False)],
     repeats: Annotated[int, typer.Option(help="Each recipe so often; the median counts.", min=1)] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
@@ -79,10 +79,10 @@ def bench_recut(
 
     [bold]dap bench recut labels/[/bold]
     """
+    from clients.cli.places import open_label_set_at
     from dap_core.benchmarking import measure_recutting
-    from dap_core.label_sets import open_label_set
 
-    opened = open_label_set(label_set)
+    opened = open_label_set_at(label_set)
     with stderr.status(f"cutting {label_set}"):
         speeds = measure_recutting(opened, repeats=repeats)
     if as_json:

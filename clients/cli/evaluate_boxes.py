@@ -48,7 +48,7 @@ class BoxFormatName(StrEnum):
 
 @reports_errors
 def evaluate_boxes(
-    label_set: Annotated[Path, typer.Argument(help="A label set.", show_default=False)],
+    label_set: Annotated[str, typer.Argument(help="A label set.", show_default=False)],
     truth: Annotated[
         Path, typer.Option("--truth", help="Drawn boxes: VOC XML folder, COCO JSON, CSV, YOLO, ...", show_default=False)
     ],
@@ -88,10 +88,10 @@ def evaluate_boxes(
 
     [bold]dap evaluate-boxes labels/ --truth annotations/ --map kangaroo=wallaby[/bold]
     """
+    from clients.cli.places import open_label_set_at
     from dap_core.evaluation import map_classes, match_truth, measure_overlaps, summarise_overlaps
-    from dap_core.label_sets import open_label_set
 
-    opened = open_label_set(label_set)
+    opened = open_label_set_at(label_set)
     settings = opened.manifest.settings
     options = {
         "split": split,

@@ -53,7 +53,7 @@ class VocFlavorName(StrEnum):
 
 @reports_errors
 def export(
-    label_set: Annotated[Path, typer.Argument(help="A label set.", show_default=False)],
+    label_set: Annotated[str, typer.Argument(help="A label set.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="A new or empty folder.")],
     format_: Annotated[ExportFormat, typer.Option("--format", help="The format to write.")] = ExportFormat.COCO,
     images: Annotated[
@@ -77,8 +77,8 @@ def export(
     [bold]dap export labels/ --format coco --out coco/[/bold]
     [bold]dap export labels/ --format yolo --images link --min-score 0.5 --out yolo/[/bold]
     """
+    from clients.cli.places import open_label_set_at
     from dap_core.exports import ExportOptions, export_label_set
-    from dap_core.label_sets import open_label_set
 
     options = ExportOptions(
         images=images.value,
@@ -86,7 +86,7 @@ def export(
         min_score=min_score,
         voc_flavor=voc_flavor.value,
     )
-    report = export_label_set(open_label_set(label_set), out, format_.value, options)
+    report = export_label_set(open_label_set_at(label_set), out, format_.value, options)
     _warn_of_losses(report, images)
     if as_json:
         print_json({"format": format_.value, "out": str(out), **asdict(report)})

@@ -68,15 +68,17 @@ class Tally:
 @reports_errors
 def mine(
     source: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="An ImageNet-style folder (CLASS/IMAGE.jpg), a CSV file (path,label[,label...]), image files, "
-            "or annotations (COCO, VOC, YOLO, ...), whose classes are the labels.",
+            help="An ImageNet-style folder (CLASS/IMAGE.jpg) or s3://bucket/prefix, a CSV file "
+            "(path,label[,label...]), image files, or annotations (COCO, VOC, YOLO, ...) whose classes are the labels.",
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Where the label set goes: a new or an unfinished one.")],
+    out: Annotated[
+        str, typer.Option("--out", help="Where the label set goes, new or unfinished: a folder or s3://bucket/prefix.")
+    ],
     label: Annotated[
         list[str] | None,
         typer.Option(help="Label of all images: wnid, name, index, or auto for the classifier's choice. May repeat."),
@@ -122,13 +124,14 @@ def mine(
     [bold]dap mine photos/ --out labels/[/bold]   photos/CLASS/IMAGE.jpg, CLASS a wnid or a class name
     [bold]dap mine a.jpg b.jpg --label auto --out labels/[/bold]
     """
+    from clients.cli.places import open_source_at
     from dap_core.classifiers import load_classifier, read_classes
-    from dap_core.datasets import open_source
+    from dap_core.errors import StoreError
     from dap_core.label_sets.labeling import make_settings
     from dap_core.label_sets.plan import assign_shards, freeze_plan
     from dap_core.labeler import PseudoLabeler
     from dap_core.recipes import customise_recipe, get_recipe
-    from dap_core.stores import LocalStore
+    from services.storage import open_store
 
     chosen = customise_recipe(
         get_recipe(recipe),
@@ -136,7 +139,7 @@ def mine(
         thresholds=parse_numbers(thresholds, "--thresholds", float),
         nms_iou=nms_iou,
     )
-    found = open_source(source, label or [], destination=out, label_map=_parse_map(renamed or []))
+    found = open_source_at(source, label or [], destination=out, label_map=_parse_map(renamed or []))
     if found.problems:
         first = found.problems[0]
         warn(f"{len(found.problems)} problems in the annotations, such as {first.where}: {first.message}")
@@ -147,10 +150,13 @@ def mine(
     frozen = freeze_plan(assign_shards(found.rows), settings)
     started = time.perf_counter()
     try:
-        manifest, tally = _run(labeler, frozen, found.store, LocalStore(out))
+        manifest, tally = _run(labeler, frozen, found.store, open_store(out))
     except KeyboardInterrupt:
-        stderr.print(f"interrupted; to go on: {shlex.join(['dap', *sys.argv[1:]])}", markup=False, soft_wrap=True)
+        _print_resume("interrupted")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except StoreError:
+        _print_resume("stopped; what was committed stays")
+        raise
     result = _summarise(manifest, tally, time.perf_counter() - started, out, found.num_skipped)
     if as_json:
         print_json(result)
@@ -158,6 +164,10 @@ def mine(
         _print_summary(result, tally)
     _warn_of_disagreement(tally)
     raise typer.Exit(_exit_code(manifest))
+
+
+def _print_resume(what: str) -> None:
+    stderr.print(f"{what}; to go on: {shlex.join(['dap', *sys.argv[1:]])}", markup=False, soft_wrap=True)
 
 
 def _parse_map(entries: list[str]) -> dict[str, str]:
@@ -189,11 +199,11 @@ def _run(
     return manifest, tally
 
 
-def _summarise(manifest: Manifest, tally: Tally, seconds: float, out: Path, num_skipped: int) -> dict[str, Any]:
+def _summarise(manifest: Manifest, tally: Tally, seconds: float, out: str, num_skipped: int) -> dict[str, Any]:
     counts = manifest.counts
     mined = tally.num_ok + sum(tally.failures.values())
     return {
-        "label_set": str(out),
+        "label_set": out,
         "state": manifest.state,
         "images": counts.num_planned,
         "ok": counts.num_ok,

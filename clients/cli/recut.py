@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,8 +20,8 @@ class KeptImages(StrEnum):
 
 @reports_errors
 def recut(
-    label_set: Annotated[Path, typer.Argument(help="A label set that holds its maps.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", help="Where the new label set goes.")],
+    label_set: Annotated[str, typer.Argument(help="A label set that holds its maps.", show_default=False)],
+    out: Annotated[str, typer.Option("--out", help="Where the new label set goes: a folder or s3://bucket/prefix.")],
     recipe: Annotated[
         str | None,
         typer.Option(help="aligned, paper or official; else that of the label set.", show_default=False),
@@ -41,21 +40,23 @@ def recut(
 
     [bold]dap recut labels/ --thresholds 0.3,0.5 --nms-iou 0.7 --out labels-tight/[/bold]
     """
-    from dap_core.label_sets import open_label_set
+    from clients.cli.places import local_path, open_label_set_at, refuse_inside
     from dap_core.label_sets.recutting import ShardRecutter, plan_recut
     from dap_core.label_sets.runner import run_plan, start_label_set
     from dap_core.recipes import customise_recipe, get_recipe
-    from dap_core.stores import LocalStore
+    from services.storage import open_store
 
-    parent = open_label_set(label_set)
-    parent.check_outside(out)
+    parent = open_label_set_at(label_set)
+    refuse_inside(out, parent.store.uri)
+    if (folder := local_path(out)) is not None:
+        parent.check_outside(folder)
     chosen = customise_recipe(
         parent.manifest.settings.recipe if recipe is None else get_recipe(recipe),
         short_sides=parse_numbers(scales, "--scales", int),
         thresholds=parse_numbers(thresholds, "--thresholds", float),
         nms_iou=nms_iou,
     )
-    destination = LocalStore(out)
+    destination = open_store(out)
     keep = images is KeptImages.KEEP
     plan = start_label_set(destination, *plan_recut(parent, chosen, keep_images=keep))
     started = time.perf_counter()

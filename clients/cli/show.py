@@ -26,7 +26,7 @@ class SweepChoice(StrEnum):
 
 @reports_errors
 def show(
-    label_set: Annotated[Path, typer.Argument(help="A label set, complete or partial.", show_default=False)],
+    label_set: Annotated[str, typer.Argument(help="A label set, complete or partial.", show_default=False)],
     out: Annotated[
         Path | None,
         typer.Option(help="The page to write. Left out: LABEL_SET.html, next to the label set.", show_default=False),
@@ -54,13 +54,13 @@ def show(
     [bold]dap show labels/ --worst 40[/bold]   labels-worst.html: doubtful images first
     [bold]dap show labels/ --sweep nms[/bold]   labels-nms.html: boxes cut again at six NMS IoUs
     """
-    from dap_core.label_sets import open_label_set
+    from clients.cli.places import open_label_set_at
 
     if worst is not None and (num is not None or sweep is not None):
         raise ValueError("--worst says which images are shown, and how many; leave out --num and --sweep")
     kind = sweep.value if sweep else "worst" if worst else "gallery"
     page = _choose_page(label_set, kind, out)
-    opened = open_label_set(label_set, allow_partial=True)
+    opened = open_label_set_at(label_set, allow_partial=True)
     with stderr.status(f"drawing {label_set}"):
         html = _render(opened, num=num, worst=worst, sweep=sweep)
     num_bytes = _write_page(page, html)
@@ -74,13 +74,15 @@ def show(
         typer.launch(page.resolve().as_uri())
 
 
-def _choose_page(label_set: Path, kind: str, out: Path | None) -> Path:
-    """The file to write: `out`, or one named after the label set and beside it. Raises DestinationError."""
+def _choose_page(label_set: str, kind: str, out: Path | None) -> Path:
+    """The file to write: `out`, or one named after the label set; beside it, or here. Raises DestinationError."""
+    from clients.cli.places import local_path
     from dap_core.errors import DestinationError
 
-    folder = label_set.resolve()
+    path = local_path(label_set)
+    folder = path.resolve() if path else Path(label_set.rstrip("/").rpartition("/")[2]).absolute()
     page = out or folder.with_name(folder.name + ("" if kind == "gallery" else f"-{kind}") + ".html")
-    if page.resolve().is_relative_to(folder):
+    if path and page.resolve().is_relative_to(folder):
         raise DestinationError(f"{page} lies inside the label set; give another --out")
     if page.is_dir():
         raise DestinationError(f"{page} is a folder; --out names the page, such as {page / 'labels.html'}")

@@ -26,7 +26,7 @@ _BAR_WIDTH = 30
 
 @reports_errors
 def stats(
-    label_set: Annotated[Path, typer.Argument(help="A label set.", show_default=False)],
+    label_set: Annotated[str, typer.Argument(help="A label set.", show_default=False)],
     plot: Annotated[Path | None, typer.Option(help="Also write figures into this folder.", show_default=False)] = None,
     worst: Annotated[int, typer.Option(help="How many of the images to look at first to list.", min=0)] = 10,
     recipe: Annotated[str, typer.Option(help="How the sweeps are cut: paper, official or aligned.")] = "paper",
@@ -38,11 +38,11 @@ def stats(
     alone and merged (A1), and NMS IoU 0.5 to 1.0 (A2), next to what the paper reports for ImageNet-1M. The list needs
     no truth: the classifier disagrees with the label, the scales disagree, a box fills the image, a low score.
     """
+    from clients.cli.places import open_label_set_at
     from dap_core.evaluation import compute_statistics, compute_sweeps, find_suspicious
-    from dap_core.label_sets import open_label_set
     from dap_core.recipes import get_recipe
 
-    opened = open_label_set(label_set)
+    opened = open_label_set_at(label_set)
     with stderr.status(f"reading {label_set}"):
         statistics = compute_statistics(opened)
         cut_by = replace(get_recipe(recipe), cam=opened.manifest.settings.recipe.cam)

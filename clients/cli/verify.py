@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,16 +12,17 @@ from clients.cli.console import ExitCode, print_json, reports_errors, stderr, st
 
 @reports_errors
 def verify(
-    label_set: Annotated[Path, typer.Argument(help="A label set, complete or partial.", show_default=False)],
+    label_set: Annotated[str, typer.Argument(help="A label set, complete or partial.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Check a label set: checksums, counts, columns, every box inside its image, nothing lost or doubled.
 
     Ends with 0 when it is sound and complete, 3 when it is sound but partial, 4 when it is damaged.
     """
-    from dap_core.label_sets import open_label_set, verify_label_set
+    from clients.cli.places import open_label_set_at
+    from dap_core.label_sets import verify_label_set
 
-    opened = open_label_set(label_set, allow_partial=True)
+    opened = open_label_set_at(label_set, allow_partial=True)
     with stderr.status(f"reading {label_set}"):
         problems = verify_label_set(opened)
     manifest = opened.manifest

@@ -8,7 +8,7 @@ from pathlib import Path
 from dap_core.datasets.annotated_source import annotations_to_source
 from dap_core.datasets.annotation_files import READERS, check_readable, holds_annotations, read_annotations
 from dap_core.datasets.annotations import AnnotatedImage, Annotations, Problem
-from dap_core.datasets.image_folder import read_image_folder
+from dap_core.datasets.image_folder import read_image_folder, read_image_objects
 from dap_core.datasets.image_list import read_csv_list, read_image_files
 from dap_core.datasets.source import Source, is_image_name
 from dap_core.errors import DestinationError, SourceError
@@ -25,6 +25,7 @@ __all__ = [
     "read_csv_list",
     "read_image_files",
     "read_image_folder",
+    "read_image_objects",
 ]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from dap_core.datasets.source import Source, is_image_name, make_plan_row
 from dap_core.errors import SourceError
 from dap_core.label_sets import PlanRow
-from dap_core.stores import LocalStore
+from dap_core.stores import LocalStore, Store
 
 
 def read_image_folder(root: Path, labels: Sequence[str] = ()) -> Source:
@@ -19,7 +19,11 @@ def read_image_folder(root: Path, labels: Sequence[str] = ()) -> Source:
     """
     if not root.is_dir():
         raise SourceError(f"{root} is no folder")
-    store = LocalStore(root)
+    return read_image_objects(LocalStore(root), labels)
+
+
+def read_image_objects(store: Store, labels: Sequence[str] = ()) -> Source:
+    """All images of a store, labelled as `read_image_folder` does. Raises SourceError when there is none."""
     rows: list[PlanRow] = []
     num_skipped = 0
     for info in store.list_objects():
@@ -30,5 +34,7 @@ def read_image_folder(root: Path, labels: Sequence[str] = ()) -> Source:
         own_labels = (folder,) if slash else ()
         rows.append(make_plan_row(info, labels or own_labels))
     if not rows:
-        raise SourceError(f"{root} holds no image ({num_skipped} other files); expected {root}/<class>/<image>.jpg")
+        raise SourceError(
+            f"{store.uri} holds no image ({num_skipped} others); expected {store.uri}/<class>/<image>.jpg"
+        )
     return Source(store, tuple(rows), num_skipped)

@@ -21,7 +21,8 @@ class ImageFiles:
     def __init__(self, label_set: LabelSet, handling: ImageHandling) -> None:
         self._label_set = label_set
         self._handling = handling
-        self._source = LocalStore(label_set.manifest.settings.source)
+        source = label_set.source
+        self._source = source if isinstance(source, LocalStore) else None
         self.num_rotated = 0
         self.num_copied_instead = 0
 
@@ -52,7 +53,7 @@ class ImageFiles:
         if self._handling == "none":
             return None
         if self._handling == "link":
-            if self._can_link(row):
+            if self._source is not None and self._can_link(row):
                 return self._source.root / row.key
             self.num_copied_instead += 1
         data = self._label_set.read_image(row)
@@ -71,7 +72,9 @@ class ImageFiles:
 
     def _can_link(self, row: LabelSetRow) -> bool:
         """Whether the source file is upright and still the one that was labelled."""
-        return row.exif_orientation == 1 and bool(row.etag) and self._source.describe(row.key).etag == row.etag
+        if self._source is None or row.exif_orientation != 1 or not row.etag:
+            return False
+        return self._source.describe(row.key).etag == row.etag
 
 
 def encode_upright(data: bytes) -> bytes:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from dap_core.errors import ImageError, StoreError
+from dap_core.errors import StoreError, StoreRefusedError, StoreUnavailableError
+from dap_core.label_sets.fetching import Fetch, start_ahead
 from dap_core.label_sets.plan import PlanRow
 from dap_core.label_sets.schema import Failure, LabelSetRow
 from dap_core.label_sets.settings import LabelingSettings
@@ -19,31 +19,12 @@ from dap_core.types import FailedImage, LabeledImage
 OnImage = Callable[[LabelSetRow | Failure], None]
 
 
-class _Fetch:
-    """Fetches one image when called, and keeps its bytes and their hash for the row."""
-
-    def __init__(self, source: Store, row: PlanRow) -> None:
-        self.source, self.row = source, row
-        self.data, self.sha256 = b"", ""
-
-    def __call__(self) -> bytes:
-        try:
-            self.data = self.source.get(self.row.key, etag=self.row.etag)
-        except ValueError as error:
-            raise ImageError("unreadable-file", str(error)) from error
-        self.sha256 = hashlib.sha256(self.data).hexdigest()
-        return self.data
-
-    def release(self) -> None:
-        """Lets go of the bytes."""
-        self.data = b""
-
-
 @dataclass(frozen=True)
 class ShardLabeler:
     """Labels the rows of a shard from a source store into a destination store; a `runner.MakeShard`.
 
-    A bad image becomes a failure and the rest goes on; `on_image` hears of every image as it is done.
+    A bad image becomes a failure and the rest goes on; `on_image` hears of every image as it is done. A store that
+    refuses or cannot be reached ends the shard: StoreRefusedError, StoreUnavailableError.
     """
 
     labeler: PseudoLabeler
@@ -68,8 +49,9 @@ class ShardLabeler:
 
     def _label_items(self, rows: tuple[PlanRow, ...]) -> Iterator[LabelSetRow | Failure]:
         by_key = {key: list(group) for key, group in groupby(rows, key=lambda row: row.key)}
-        fetches = [_Fetch(self.source, group[0]) for group in by_key.values()]
-        results = self.labeler.label_stream((fetch, fetch.row.labels) for fetch in fetches)
+        fetches = [Fetch(self.source, group[0]) for group in by_key.values()]
+        started = start_ahead(fetches, self.source.num_parallel_reads)
+        results = self.labeler.label_stream((fetch, fetch.row.labels) for fetch in started)
         for fetch, result in zip(fetches, results, strict=True):
             yield self._make_item(fetch, result)
             fetch.release()
@@ -77,9 +59,11 @@ class ShardLabeler:
                 labels = f"{list(fetch.row.labels)} and {list(row.labels)}"
                 yield Failure(row.key, "duplicate-key", f"listed twice, with labels {labels}; the first counts")
 
-    def _make_item(self, fetch: _Fetch, result: LabeledImage | FailedImage) -> LabelSetRow | Failure:
+    def _make_item(self, fetch: Fetch, result: LabeledImage | FailedImage) -> LabelSetRow | Failure:
         row = fetch.row
         if isinstance(result, FailedImage):
+            if isinstance(result.error, StoreRefusedError | StoreUnavailableError):
+                raise result.error  # says nothing of this image
             kind = "unreadable-file" if type(result.error) is StoreError else result.error.error_type
             return Failure(row.key, kind, str(result.error))
         return LabelSetRow(

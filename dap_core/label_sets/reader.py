@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +16,8 @@ from dap_core.label_sets.shards import ROWS_PER_GROUP, ShardEntry, open_shard, r
 from dap_core.stores import LocalStore, Store
 from dap_core.types import ClassList
 
+OpenStore = Callable[[str], Store]
+
 
 @dataclass(frozen=True)
 class LabelSet:
@@ -24,6 +27,8 @@ class LabelSet:
     manifest: Manifest
     sha256: str
     """sha256 of the manifest: the identity of this state of the set."""
+    open_source: OpenStore = LocalStore
+    """Makes the store that holds the images of a set that only refers to them."""
 
     @property
     def classes(self) -> ClassList:
@@ -70,11 +75,18 @@ class LabelSet:
         """
         if row.image is not None:
             return row.image
-        return LocalStore(self.manifest.settings.source).get(row.key, etag=row.etag)
+        return self.source.get(row.key, etag=row.etag)
+
+    @cached_property
+    def source(self) -> Store:
+        """Where the images were when they were labelled."""
+        return self.open_source(self.manifest.settings.source)
 
 
-def open_label_set(root: str | Path | Store, *, allow_partial: bool = False) -> LabelSet:
-    """The label set at a local path or in a store.
+def open_label_set(
+    root: str | Path | Store, *, allow_partial: bool = False, open_source: OpenStore = LocalStore
+) -> LabelSet:
+    """The label set at a local path or in a store; `open_source` makes the store of images it only refers to.
 
     Raises LabelSetError when there is none, when it is damaged, or when it is partial and that was not
     asked for.
@@ -87,4 +99,4 @@ def open_label_set(root: str | Path | Store, *, allow_partial: bool = False) -> 
             f"{store.uri} is partial: {counts.num_incomplete} of {counts.num_planned} images are still to be labelled; "
             "run the same dap mine again to finish it, or allow partial sets"
         )
-    return LabelSet(store, manifest, sha256)
+    return LabelSet(store, manifest, sha256, open_source)
