@@ -12,7 +12,6 @@ import pytest
 
 from dap_core.errors import LabelSetError
 from dap_core.label_sets import open_label_set
-from dap_core.label_sets.recutting import read_plans
 from dap_core.stores import LocalStore
 from tests.builders import encode_image, make_exif, make_scene
 from tests.mining_builders import make_labeler, make_mined_set, mine_folder, write_colour_folder
@@ -90,7 +89,7 @@ def test_without_stored_maps_rows_have_boxes_only(tmp_path: Path) -> None:
 
 def test_shards_are_ranks_of_the_hashed_key(tmp_path: Path) -> None:
     label_set = make_mined_set(tmp_path)
-    [plan] = read_plans(label_set)
+    [plan] = label_set.planned.segments
     keys = [row.key for shard in sorted(plan.shards) for row in plan.shards[shard]]
     assert keys == sorted(keys, key=lambda key: hashlib.sha256(key.encode()).digest())
     assert [len(rows) for rows in plan.shards.values()] == [2, 2, 2]

@@ -10,6 +10,7 @@ from dap_core.errors import StoreError, StoreRefusedError, StoreUnavailableError
 from dap_core.label_sets.fetching import Fetch, start_ahead
 from dap_core.label_sets.plan import PlanRow
 from dap_core.label_sets.schema import Failure, LabelSetRow
+from dap_core.label_sets.segments import DUPLICATE_KEY
 from dap_core.label_sets.settings import LabelingSettings
 from dap_core.label_sets.shards import ShardEntry, ShardFooter, commit_shard, rows_to_batches
 from dap_core.labeler import PseudoLabeler
@@ -57,7 +58,7 @@ class ShardLabeler:
             fetch.release()
             for row in by_key[fetch.row.key][1:]:
                 labels = f"{list(fetch.row.labels)} and {list(row.labels)}"
-                yield Failure(row.key, "duplicate-key", f"listed twice, with labels {labels}; the first counts")
+                yield Failure(row.key, DUPLICATE_KEY, f"listed twice, with labels {labels}; the first counts")
 
     def _make_item(self, fetch: Fetch, result: LabeledImage | FailedImage) -> LabelSetRow | Failure:
         row = fetch.row

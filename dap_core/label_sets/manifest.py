@@ -36,11 +36,15 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One frozen plan and the shards that were made of it, one winner per shard number."""
+    """One frozen plan and the shards that were made of it, one winner per shard number.
+
+    `num_superseded` of the planned images failed in an earlier segment; what became of them here counts.
+    """
 
     plan_sha256: str
     num_planned: int
     shards: tuple[ShardEntry, ...]
+    num_superseded: int = 0
 
     @property
     def plan_key(self) -> str:
@@ -57,12 +61,13 @@ class Manifest:
 
     @property
     def counts(self) -> Counts:
-        """Images planned, labelled and failed, and boxes, over all segments."""
+        """Images planned, labelled and failed, and boxes, over all segments; one that was tried again counts once."""
+        num_superseded = sum(segment.num_superseded for segment in self.segments)
         footers = [entry.footer for segment in self.segments for entry in segment.shards]
         return Counts(
-            num_planned=sum(segment.num_planned for segment in self.segments),
+            num_planned=sum(segment.num_planned for segment in self.segments) - num_superseded,
             num_ok=sum(footer.num_ok for footer in footers),
-            num_failed=sum(footer.num_failed for footer in footers),
+            num_failed=sum(footer.num_failed for footer in footers) - num_superseded,
             num_boxes=sum(footer.num_boxes for footer in footers),
         )
 
@@ -78,6 +83,7 @@ class Manifest:
             {
                 "plan": segment.plan_key,
                 "num_planned": segment.num_planned,
+                "num_superseded": segment.num_superseded,
                 "shards": [
                     {"data": entry.data, "size": entry.size, **asdict(entry.footer)} for entry in segment.shards
                 ],
@@ -133,4 +139,4 @@ def _segment_from_dict(values: dict[str, Any]) -> Segment:
         footer = {name: shard[name] for name in ShardFooter.__dataclass_fields__}
         entries.append(ShardEntry(shard["data"], shard["size"], ShardFooter(**footer)))
     sha256 = values["plan"].removeprefix("plans/").removesuffix(".parquet")
-    return Segment(sha256, values["num_planned"], tuple(entries))
+    return Segment(sha256, values["num_planned"], tuple(entries), values.get("num_superseded", 0))

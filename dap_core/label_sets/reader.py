@@ -11,7 +11,9 @@ import pyarrow as pa
 
 from dap_core.errors import DestinationError, LabelSetError
 from dap_core.label_sets.manifest import Manifest, read_manifest
+from dap_core.label_sets.plan import PlannedSet, read_plan
 from dap_core.label_sets.schema import SHARD_SCHEMA, Failure, LabelSetRow, batch_to_rows
+from dap_core.label_sets.segments import find_superseded, is_current
 from dap_core.label_sets.shards import ROWS_PER_GROUP, ShardEntry, open_shard, read_failures
 from dap_core.stores import LocalStore, Store
 from dap_core.types import ClassList
@@ -63,10 +65,16 @@ class LabelSet:
                 yield from batch_to_rows(batch)
 
     def failures(self) -> Iterator[Failure]:
-        """All images of the plan that have no row, with the reason."""
-        for entry in self.shards:
-            if entry.footer.failures:
-                yield from read_failures(self.store, entry.footer.failures)
+        """All images of the plan that have no row, with the reason; of one that was tried again, the last one."""
+        for segment, superseded in zip(self.manifest.segments, find_superseded(self.planned), strict=True):
+            for entry in segment.shards:
+                listed = read_failures(self.store, entry.footer.failures) if entry.footer.failures else []
+                yield from (one for one in listed if is_current(one, superseded))
+
+    @cached_property
+    def planned(self) -> PlannedSet:
+        """The frozen plans of all segments."""
+        return PlannedSet(tuple(read_plan(self.store.get(one.plan_key)) for one in self.manifest.segments))
 
     def read_image(self, row: LabelSetRow) -> bytes:
         """The encoded image of a row: from the row, or from where the set refers to.

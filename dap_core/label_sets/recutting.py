@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import pyarrow as pa
 
 from dap_core.errors import InputError, LabelSetError
-from dap_core.label_sets.plan import Plan, PlanRow, freeze_plan, read_plan
+from dap_core.label_sets.plan import Plan, PlanRow, freeze_plan
 from dap_core.label_sets.reader import LabelSet
 from dap_core.label_sets.schema import IMAGE_TYPE, SHARD_SCHEMA, boxes_to_columns, cams_from_batch
+from dap_core.label_sets.segments import find_superseded, is_current
 from dap_core.label_sets.shards import ShardEntry, ShardFooter, commit_shard, read_failures
 from dap_core.mining import mine_boxes
 from dap_core.passes import select_passes
@@ -37,10 +39,19 @@ class ShardRecutter:
     def __call__(self, rows: tuple[PlanRow, ...], footer: ShardFooter) -> ShardEntry:
         """Cuts and commits the shard of the same number."""
         [entry] = [entry for entry in self.parent.shards if entry.footer.shard == footer.shard]
-        if entry.footer.num_ok + entry.footer.num_failed != len(rows):
+        listed = read_failures(self.parent.store, entry.footer.failures) if entry.footer.failures else []
+        failures = [one for one in listed if is_current(one, self._superseded(footer.shard))]
+        if entry.footer.num_ok + len(failures) != len(rows):
             raise LabelSetError(f"{entry.data} does not hold the {len(rows)} images of its plan; run dap verify")
-        failures = read_failures(self.parent.store, entry.footer.failures) if entry.footer.failures else []
         return commit_shard(self.destination, self._recut_batches(entry), failures, footer)
+
+    def _superseded(self, shard: int) -> set[str]:
+        pairs = zip(self.parent.planned.segments, self._superseded_of_segments, strict=True)
+        return next(keys for plan, keys in pairs if shard in plan.shards)
+
+    @cached_property
+    def _superseded_of_segments(self) -> list[set[str]]:
+        return find_superseded(self.parent.planned)
 
     def _recut_batches(self, entry: ShardEntry) -> Iterator[pa.RecordBatch]:
         for batch in self.parent.read_batches(entry, images=self.keep_images):
@@ -81,13 +92,24 @@ def plan_recut(parent: LabelSet, recipe: Recipe, *, keep_images: bool = True) ->
             f"recipe {recipe.name} needs the passes {_describe(recipe)}, "
             f"{parent.store.uri} holds {_describe(settings.recipe)}"
         )
-    shards = {shard: rows for plan in read_plans(parent) for shard, rows in plan.shards.items()}
+    shards = {
+        shard: _drop_first(rows, superseded)
+        for plan, superseded in zip(parent.planned.segments, find_superseded(parent.planned), strict=True)
+        for shard, rows in plan.shards.items()
+    }
     return freeze_plan(shards, settings.replace_recipe(recipe, parent.sha256, keep_images))
 
 
-def read_plans(label_set: LabelSet) -> list[Plan]:
-    """The frozen plans of a label set, in the order of its segments."""
-    return [read_plan(label_set.store.get(segment.plan_key)) for segment in label_set.manifest.segments]
+def _drop_first(rows: tuple[PlanRow, ...], keys: set[str]) -> tuple[PlanRow, ...]:
+    """The rows without those whose images are tried again later; further rows of such a key are duplicates and stay."""
+    remaining = set(keys)
+    kept = []
+    for row in rows:
+        if row.key in remaining:
+            remaining.discard(row.key)
+        else:
+            kept.append(row)
+    return tuple(kept)
 
 
 def _describe(recipe: Recipe) -> str:

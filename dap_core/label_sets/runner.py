@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from dap_core.errors import DestinationError
 from dap_core.label_sets.manifest import Manifest, Segment, write_manifest
-from dap_core.label_sets.plan import Plan, PlanRow, describe_differences, read_plan
+from dap_core.label_sets.plan import Plan, PlannedSet, PlanRow, describe_differences
+from dap_core.label_sets.segments import read_segments
 from dap_core.label_sets.shards import ShardEntry, ShardFooter, list_committed
 from dap_core.stores import Store
 
@@ -18,31 +19,29 @@ MakeShard = Callable[[tuple[PlanRow, ...], ShardFooter], ShardEntry]
 """Labels the rows of one shard and commits it under the number and key of the given footer."""
 
 
-def start_label_set(store: Store, plan: Plan, data: bytes) -> Plan:
-    """Puts the plan of a label set, or finds the one of an earlier run that asked for the same.
+def start_label_set(store: Store, plan: Plan, data: bytes) -> PlannedSet:
+    """Puts the plan of a label set, or finds what earlier runs planned that asked for the same.
 
     Raises DestinationError when the store holds something else: other files, or a label set of another
     input or other settings (the message names what differs).
     """
     if not plan.num_rows:
         raise DestinationError("there is nothing to label")
-    found = _oldest_plan(store)
+    found = read_segments(store)
     if found is None:
         _check_empty(store)
         store.put(f"plans/{plan.sha256}.parquet", data)
-        found = _oldest_plan(store)
-    if found is None or found.sha256 == plan.sha256:
-        return plan
+        found = read_segments(store) or PlannedSet((plan,))
     differences = describe_differences(plan, found)
     if differences:
         raise DestinationError(
             f"{store.uri} already holds a label set of something else: {'; '.join(differences)}. "
-            "Give another destination, or ask for the same to resume it"
+            "Give another destination, ask for the same to resume it, or add new images with --extend"
         )
     return found
 
 
-def find_committed(store: Store, plan: Plan) -> dict[int, ShardEntry]:
+def find_committed(store: Store, plan: Plan | PlannedSet) -> dict[int, ShardEntry]:
     """The winner of each shard that is already committed: the oldest object with the shard's key."""
     winners: dict[int, ShardEntry] = {}
     keys = {shard: plan.compute_shard_key(shard) for shard in plan.shards}
@@ -54,7 +53,11 @@ def find_committed(store: Store, plan: Plan) -> dict[int, ShardEntry]:
 
 
 def run_plan(
-    store: Store, plan: Plan, make_shard: MakeShard, *, on_resumed: Callable[[ShardEntry], None] = lambda _entry: None
+    store: Store,
+    plan: PlannedSet,
+    make_shard: MakeShard,
+    *,
+    on_resumed: Callable[[ShardEntry], None] = lambda _entry: None,
 ) -> Manifest:
     """Makes every shard of the plan that is not committed yet and writes the manifest.
 
@@ -79,15 +82,13 @@ def is_label_set(store: Store) -> bool:
     return any(True for _ in store.list_objects("plans/"))
 
 
-def _make_manifest(store: Store, plan: Plan) -> Manifest:
-    winners = find_committed(store, plan)
-    segment = Segment(plan.sha256, plan.num_rows, tuple(winners[shard] for shard in sorted(winners)))
-    return Manifest(plan.settings, (segment,))
-
-
-def _oldest_plan(store: Store) -> Plan | None:
-    plans = sorted(store.list_objects("plans/"), key=lambda info: (info.modified, info.key))
-    return read_plan(store.get(plans[0].key)) if plans else None
+def _make_manifest(store: Store, planned: PlannedSet) -> Manifest:
+    winners = find_committed(store, planned)
+    segments = []
+    for plan in planned.segments:
+        entries = tuple(winners[shard] for shard in sorted(plan.shards) if shard in winners)
+        segments.append(Segment(plan.sha256, plan.num_rows, entries, plan.num_superseded))
+    return Manifest(planned.settings, tuple(segments))
 
 
 def _check_empty(store: Store) -> None:

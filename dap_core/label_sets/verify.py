@@ -22,6 +22,7 @@ def verify_label_set(label_set: LabelSet) -> list[str]:
     plan, every row against the limits of its image and the class list.
     """
     problems: list[str] = []
+    labelled: set[str] = set()
     for segment in label_set.manifest.segments:
         try:
             data = label_set.store.get(segment.plan_key)
@@ -36,7 +37,7 @@ def verify_label_set(label_set: LabelSet) -> list[str]:
             problems.append(f"{segment.plan_key} lists {plan.num_rows} images, the manifest {segment.num_planned}")
         problems += _check_shard_numbers(segment.shards, plan)
         for entry in segment.shards:
-            problems += _check_shard(label_set, entry, plan)
+            problems += _check_shard(label_set, entry, plan, labelled)
     return problems
 
 
@@ -47,7 +48,8 @@ def _check_shard_numbers(entries: tuple[ShardEntry, ...], plan: Plan) -> Iterato
             yield f"shard {shard} is named {times} times in the manifest, planned {int(shard in plan.shards)} times"
 
 
-def _check_shard(label_set: LabelSet, entry: ShardEntry, plan: Plan) -> list[str]:
+def _check_shard(label_set: LabelSet, entry: ShardEntry, plan: Plan, labelled: set[str]) -> list[str]:
+    """What is wrong with one shard; its labelled keys are added to those of the shards before it."""
     if entry.footer.shard not in plan.shards:
         return []
     try:
@@ -68,6 +70,8 @@ def _check_shard(label_set: LabelSet, entry: ShardEntry, plan: Plan) -> list[str
     counts = (len(rows), len(failed), sum(len(row.boxes) for row in rows))
     if counts != (entry.footer.num_ok, entry.footer.num_failed, entry.footer.num_boxes):
         problems.append(f"{entry.data} holds {counts} images, failures and boxes, its footer says otherwise")
+    problems += [f"{entry.data}: {row.key} is labelled in an earlier shard too" for row in rows if row.key in labelled]
+    labelled.update(row.key for row in rows)
     for row in rows:
         problems += [f"{entry.data}: {row.key}: {what}" for what in _check_row(row, label_set)]
     return problems
