@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dap_core.datasets import read_image_objects
+from dap_core.datasets import open_source, read_image_objects
 from dap_core.errors import StoreRefusedError
 from dap_core.label_sets import LabelSet, open_label_set, verify_label_set
+from dap_core.label_sets.fetching import Fetch, start_ahead
 from dap_core.label_sets.labeling import ShardLabeler
 from dap_core.label_sets.runner import run_plan, start_label_set
 from dap_core.stores import LocalStore, Store
@@ -198,3 +199,14 @@ def test_a_local_label_set_is_what_the_bucket_holds(server: S3Server, folder: Pa
         for store in (destination, LocalStore(tmp_path / "labels"))
     ]
     assert data[0] == data[1]
+
+
+def test_what_was_begun_ahead_is_still_read_when_nothing_more_follows(folder: Path):
+    class Slow(LocalStore):
+        def get(self, key: str, *, etag: str | None = None) -> bytes:
+            time.sleep(0.05)
+            return super().get(key, etag=etag)
+
+    rows = open_source([folder]).rows
+    fetches = list(start_ahead([Fetch(Slow(folder), row) for row in rows], num_readers=2))
+    assert [fetch() for fetch in fetches] == [(folder / row.key).read_bytes() for row in rows]

@@ -58,5 +58,7 @@ def start_ahead(fetches: Iterable[Fetch], num_readers: int) -> Iterator[Fetch]:
             if len(begun) > _AHEAD_PER_READER * num_readers:
                 yield begun.popleft()
         yield from begun
-    finally:
+    except GeneratorExit:
         readers.shutdown(wait=False, cancel_futures=True)
+        raise
+    readers.shutdown(wait=False)  # what has begun is still wanted

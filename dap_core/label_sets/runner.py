@@ -6,7 +6,7 @@ once, the worst outcome is an object that no manifest names.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from dap_core.errors import DestinationError
 from dap_core.label_sets.manifest import Manifest, Segment, write_manifest
@@ -15,8 +15,12 @@ from dap_core.label_sets.segments import read_segments
 from dap_core.label_sets.shards import ShardEntry, ShardFooter, list_committed
 from dap_core.stores import Store
 
+ShardTask = tuple[tuple[PlanRow, ...], ShardFooter]
+"""The rows of one shard, and a footer with its number and key."""
 MakeShard = Callable[[tuple[PlanRow, ...], ShardFooter], ShardEntry]
 """Labels the rows of one shard and commits it under the number and key of the given footer."""
+RunTasks = Callable[[list[ShardTask]], Iterable[ShardEntry]]
+"""Does tasks in any order and gives each entry when it is committed."""
 
 
 def start_label_set(store: Store, plan: Plan, data: bytes) -> PlannedSet:
@@ -59,18 +63,33 @@ def run_plan(
     *,
     on_resumed: Callable[[ShardEntry], None] = lambda _entry: None,
 ) -> Manifest:
-    """Makes every shard of the plan that is not committed yet and writes the manifest.
+    """Makes every shard of the plan that is not committed yet, one after the other; else as `run_tasks`."""
+    return run_tasks(store, plan, lambda tasks: (make_shard(*task) for task in tasks), on_resumed=on_resumed)
 
-    `on_resumed` hears of each shard found. Interrupted (KeyboardInterrupt) or stopped by an error, a partial
-    manifest of what is committed is written before the exception goes on.
+
+def run_tasks(
+    store: Store,
+    plan: PlannedSet,
+    run: RunTasks,
+    *,
+    on_resumed: Callable[[ShardEntry], None] = lambda _entry: None,
+    on_committed: Callable[[ShardEntry], None] = lambda _entry: None,
+) -> Manifest:
+    """Has `run` make every shard of the plan that is not committed yet, and writes the manifest.
+
+    `on_resumed` hears of each shard found, `on_committed` of each one made. Interrupted (KeyboardInterrupt) or stopped
+    by an error, a partial manifest of what is committed is written before the exception goes on.
     """
     try:
         committed = find_committed(store, plan)
         for shard in sorted(committed):
             on_resumed(committed[shard])
-        for shard in sorted(plan.shards.keys() - committed.keys()):
-            footer = ShardFooter(shard, plan.compute_shard_key(shard), None, 0, 0, 0)
-            make_shard(plan.shards[shard], footer)
+        tasks = [
+            (plan.shards[shard], ShardFooter(shard, plan.compute_shard_key(shard), None, 0, 0, 0))
+            for shard in sorted(plan.shards.keys() - committed.keys())
+        ]
+        for entry in run(tasks) if tasks else ():
+            on_committed(entry)
     finally:
         manifest = _make_manifest(store, plan)
         write_manifest(store, manifest)

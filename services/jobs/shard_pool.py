@@ -1,0 +1,134 @@
+"""Shards on Ray Data: a pool of labelers that each fetch, label and commit whole shards.
+
+One row is one shard; pixels never enter Ray's object store. What a killed labeler had open another one does again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from dap_core import errors
+from dap_core.classifiers import load_classifier
+from dap_core.errors import DapError
+from dap_core.label_sets.labeling import ShardLabeler
+from dap_core.label_sets.plan import PlanRow
+from dap_core.label_sets.runner import ShardTask
+from dap_core.label_sets.settings import LabelingSettings
+from dap_core.label_sets.shards import ShardEntry, ShardFooter
+from dap_core.label_sets.tally import Tally
+from dap_core.labeler import PseudoLabeler
+from dap_core.stores import Store
+from dap_core.types import ClassList
+
+OnTally = Callable[[Tally], None]
+
+
+@dataclass(frozen=True)
+class LabelerSpec:
+    """What every labeler of a pool loads; weights are a path or name that each machine can read."""
+
+    settings: LabelingSettings
+    classifier: str
+    weights: str | None = None
+    classes: ClassList | None = None
+    device: str | None = None
+
+    def make(self, num_threads: int) -> PseudoLabeler:
+        """The labeler, with as many lanes as threads on a CPU. Raises ClassifierError, InputError."""
+        torch.set_num_threads(num_threads)
+        loaded = load_classifier(self.classifier, weights=self.weights, classes=self.classes)
+        settings: Any = self.settings
+        return PseudoLabeler(
+            loaded,
+            recipe=settings.recipe,
+            engine=settings.engine,
+            precision=settings.precision,
+            device=self.device,
+        )
+
+
+@dataclass(frozen=True)
+class ShardPool:
+    """A pool of 1 to `max_labelers` labelers, with `cpus` cores and `gpus` GPUs each, on the Ray that is connected.
+
+    It is a `runner.RunTasks`. `on_tally` hears of the images of each shard when it is committed. A store that refuses
+    or cannot be reached ends the run: StoreRefusedError, StoreUnavailableError.
+    """
+
+    spec: LabelerSpec
+    source: Store
+    destination: Store
+    max_labelers: int
+    cpus: float = 1.0
+    gpus: float = 0.0
+    on_tally: OnTally = field(default=lambda _tally: None)
+
+    def __call__(self, tasks: list[ShardTask]) -> Iterator[ShardEntry]:
+        """Does the tasks, and gives each entry when its shard is committed."""
+        import ray
+        from ray.data import ActorPoolStrategy, DataContext
+
+        context = DataContext.get_current()
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
+        rows = [{"task": _encode(task)} for task in tasks]
+        shards = ray.data.from_items(rows, override_num_blocks=len(rows))
+        receipts = shards.map_batches(
+            _Worker,
+            fn_constructor_args=(self.spec, self.source, self.destination, max(1, round(self.cpus))),
+            batch_size=1,
+            compute=ActorPoolStrategy(
+                min_size=1, max_size=min(self.max_labelers, len(tasks)), max_tasks_in_flight_per_actor=2
+            ),
+            num_cpus=self.cpus,
+            num_gpus=self.gpus,
+        )
+        for row in receipts.iter_rows():
+            entry, tally = _read_receipt(json.loads(row["receipt"]))
+            self.on_tally(tally)
+            yield entry
+
+
+class _Worker:
+    """One labeler in an actor of its own."""
+
+    def __init__(self, spec: LabelerSpec, source: Store, destination: Store, num_threads: int) -> None:
+        self._labeler = spec.make(num_threads)
+        self._source, self._destination, self._settings = source, destination, spec.settings
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        [(rows, footer)] = map(_decode, batch["task"])
+        tally = Tally()
+        label = ShardLabeler(self._labeler, self._source, self._destination, self._settings, tally.add)
+        try:
+            receipt: dict[str, Any] = {"entry": asdict(label(rows, footer)), "tally": tally.to_dict()}
+        except DapError as error:
+            receipt = {"error": type(error).__name__, "message": str(error)}
+        return {"receipt": np.array([json.dumps(receipt)], object)}
+
+
+def _read_receipt(values: dict[str, Any]) -> tuple[ShardEntry, Tally]:
+    """What a worker made. Raises the error that it met."""
+    if "error" in values:
+        kind: type[DapError] = getattr(errors, values["error"])
+        raise kind(values["message"])
+    entry = values["entry"]
+    return ShardEntry(**{**entry, "footer": ShardFooter(**entry["footer"])}), Tally.from_dict(values["tally"])
+
+
+def _encode(task: ShardTask) -> bytes:
+    rows, footer = task
+    listed = [(row.key, row.etag, row.size, row.labels) for row in rows]
+    return json.dumps({"rows": listed, "footer": asdict(footer)}).encode()
+
+
+def _decode(data: bytes) -> ShardTask:
+    values = json.loads(data)
+    rows = tuple(PlanRow(key, etag, size, tuple(labels)) for key, etag, size, labels in values["rows"])
+    return rows, ShardFooter(**values["footer"])

@@ -1,0 +1,145 @@
+"""Shards labelled by a pool on Ray Data equal those of one process, also when labelers are killed all the time."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+
+import psutil
+import pytest
+
+from dap_core import PseudoLabeler
+from dap_core.datasets import Source, read_image_objects
+from dap_core.label_sets import Manifest, open_label_set, verify_label_set
+from dap_core.label_sets.labeling import ShardLabeler
+from dap_core.label_sets.runner import run_plan, run_tasks, start_label_set
+from dap_core.label_sets.tally import Tally
+from dap_core.recipes import DEFAULT_RECIPE, customise_recipe
+from dap_core.stores import Store
+from services.jobs.shard_pool import LabelerSpec, ShardPool
+from services.storage import S3Store
+from tests.builders import encode_image, make_scene
+from tests.mining_builders import plan_source
+from tests.s3_servers import S3Server
+
+pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+NUM_IMAGES, ROWS = 60, 3
+WNIDS = ("n02124075", "n07920052")
+
+
+@pytest.fixture(scope="module")
+def ray_here(servers: dict[str, S3Server]) -> Iterator[None]:
+    """A Ray of this test's own; its workers inherit the credentials of the servers."""
+    import ray
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        assert servers
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        yield
+        ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def source(servers: dict[str, S3Server]) -> Source:
+    store = servers["juicefs"].make_store("pictures")
+    for index in range(NUM_IMAGES):
+        scene = make_scene((160 + index % 7, 120), (30, 30, 90 + index % 20, 90), (200, 150, 100))
+        store.put(f"{WNIDS[index % 2]}/{index:03d}.png", encode_image(scene))
+    store.put(f"{WNIDS[0]}/bad.png", b"no image")
+    return read_image_objects(store)
+
+
+@pytest.fixture(scope="module")
+def labeler() -> PseudoLabeler:
+    recipe = customise_recipe(DEFAULT_RECIPE, short_sides=(48, 96))
+    return PseudoLabeler(recipe=recipe, engine="torch", precision="float32")
+
+
+@pytest.fixture(scope="module")
+def calm(source: Source, labeler: PseudoLabeler, servers: dict[str, S3Server]) -> S3Store:
+    """The label set that one process makes, undisturbed."""
+    store = servers["juicefs"].make_store("calm")
+    plan = start_label_set(store, *plan_source(labeler, source, max_rows=ROWS))
+    run_plan(store, plan, ShardLabeler(labeler, source.store, store, plan.settings))
+    return store
+
+
+def mine_on_ray(
+    labeler: PseudoLabeler, source: Source, destination: Store, tally: Tally, *, max_labelers: int = 2
+) -> Manifest:
+    plan = start_label_set(destination, *plan_source(labeler, source, max_rows=ROWS))
+    spec = LabelerSpec(plan.settings, "lite0")
+    pool = ShardPool(spec, source.store, destination, max_labelers, on_tally=tally.merge)
+    return run_tasks(destination, plan, pool)
+
+
+def find_objects(store: Store, prefix: str) -> list[str]:
+    return [one.key for one in store.list_objects(prefix)]
+
+
+def assert_equal_to(calm: S3Store, found: S3Store) -> None:
+    """The same rows as the undisturbed run: the winners of all shards are the same objects."""
+    label_set, expected = open_label_set(found), open_label_set(calm)
+    assert verify_label_set(label_set) == []
+    assert [entry.data for entry in label_set.shards] == [entry.data for entry in expected.shards]
+    assert label_set.manifest.counts == expected.manifest.counts
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_a_pool_makes_the_objects_that_one_process_makes(
+    servers: dict[str, S3Server], source: Source, labeler: PseudoLabeler, calm: S3Store
+):
+    store, tally = servers["juicefs"].make_store("labels"), Tally()
+    manifest = mine_on_ray(labeler, source, store, tally)
+    assert (manifest.state, manifest.counts.num_ok, manifest.counts.num_failed) == ("complete", NUM_IMAGES, 1)
+    assert (tally.num_ok, dict(tally.failures)) == (NUM_IMAGES, {"not-an-image": 1})
+    assert_equal_to(calm, store)
+    assert find_objects(store, "data/") == find_objects(calm, "data/")
+    again = Tally()
+    assert mine_on_ray(labeler, source, store, again).state == "complete"
+    assert (again.num_ok, again.failures.total()) == (0, 0)
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_labelers_killed_again_and_again_lose_and_double_nothing(
+    servers: dict[str, S3Server], source: Source, labeler: PseudoLabeler, calm: S3Store
+):
+    store, stop, killed = servers["juicefs"].make_store("labels"), threading.Event(), []
+
+    def kill() -> None:
+        numbers = random.Random(5)
+        while not stop.wait(0.5):
+            workers = find_workers()
+            if workers and find_objects(store, "data/"):
+                victim = numbers.choice(workers)
+                with suppress(ProcessLookupError):
+                    os.kill(victim, signal.SIGKILL)
+                    killed.append(victim)
+                stop.wait(2)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        manifest = mine_on_ray(labeler, source, store, Tally())
+    finally:
+        stop.set()
+        killer.join()
+    assert len(killed) >= 1, "no labeler was killed"
+    assert (manifest.state, manifest.counts.num_ok) == ("complete", NUM_IMAGES)
+    assert_equal_to(calm, store)
+
+
+def find_workers() -> list[int]:
+    """Process ids of the labelers of this process's Ray."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if "_Worker" in " ".join(process.cmdline()):
+                found.append(process.pid)
+    return found
