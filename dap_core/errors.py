@@ -12,6 +12,7 @@
     │   ├── ObjectChangedError   the object is no longer the one that was listed
     │   ├── StoreRefusedError    stop: the store says no to all, until rights, names or the clock change
     │   └── StoreUnavailableError   the store could not be reached or failed for as long as was waited
+    ├── WorkerCrashError         the process that labelled an image died on it
     └── LabelSetError            stop: stored data is missing or not what its manifest says
 
 Wrong calls from Python raise `ValueError`. A message says what was expected, what came, for which
@@ -117,6 +118,12 @@ class StoreUnavailableError(StoreError):
     """The store could not be reached or failed, for as long as was waited."""
 
     error_type = "store-unavailable"
+
+
+class WorkerCrashError(DapError):
+    """The process that labelled an image died on it."""
+
+    error_type = "worker-crash"
 
 
 class LabelSetError(DapError):

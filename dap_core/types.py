@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from dap_core.errors import ImageError, StoreError, UnknownLabelError
+from dap_core.errors import ImageError, StoreError, UnknownLabelError, WorkerCrashError
 
 FloatArray: TypeAlias = NDArray[np.float32]
 Label: TypeAlias = str | int
@@ -256,4 +256,4 @@ class LabeledImage:
 class FailedImage:
     """One image that could not be labelled, and the error that says why."""
 
-    error: ImageError | UnknownLabelError | StoreError
+    error: ImageError | UnknownLabelError | StoreError | WorkerCrashError

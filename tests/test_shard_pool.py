@@ -6,8 +6,9 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 
 import psutil
 import pytest
@@ -27,7 +28,8 @@ from tests.mining_builders import plan_source
 from tests.s3_servers import S3Server
 
 pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore::ResourceWarning")]
-NUM_IMAGES, ROWS = 60, 3
+NUM_IMAGES, ROWS, NUM_KILLS = 60, 3, 3
+POISON = b"poison at the end"
 WNIDS = ("n02124075", "n07920052")
 
 
@@ -71,11 +73,16 @@ def calm(source: Source, labeler: PseudoLabeler, servers: dict[str, S3Server]) -
 
 
 def mine_on_ray(
-    labeler: PseudoLabeler, source: Source, destination: Store, tally: Tally, *, max_labelers: int = 2
+    labeler: PseudoLabeler,
+    source: Source,
+    destination: Store,
+    tally: Tally,
+    *,
+    max_labelers: int = 2,
+    kind: type[LabelerSpec] = LabelerSpec,
 ) -> Manifest:
     plan = start_label_set(destination, *plan_source(labeler, source, max_rows=ROWS))
-    spec = LabelerSpec(plan.settings, "lite0")
-    pool = ShardPool(spec, source.store, destination, max_labelers, on_tally=tally.merge)
+    pool = ShardPool(kind(plan.settings, "lite0"), source.store, destination, max_labelers, on_tally=tally.merge)
     return run_tasks(destination, plan, pool)
 
 
@@ -114,7 +121,7 @@ def test_labelers_killed_again_and_again_lose_and_double_nothing(
 
     def kill() -> None:
         numbers = random.Random(5)
-        while not stop.wait(0.5):
+        while len(killed) < NUM_KILLS and not stop.wait(0.5):
             workers = find_workers()
             if workers and find_objects(store, "data/"):
                 victim = numbers.choice(workers)
@@ -130,7 +137,7 @@ def test_labelers_killed_again_and_again_lose_and_double_nothing(
     finally:
         stop.set()
         killer.join()
-    assert len(killed) >= 1, "no labeler was killed"
+    assert len(killed) == NUM_KILLS, "the run was over before all kills"
     assert (manifest.state, manifest.counts.num_ok) == ("complete", NUM_IMAGES)
     assert_equal_to(calm, store)
 
@@ -143,3 +150,47 @@ def find_workers() -> list[int]:
             if "_Worker" in " ".join(process.cmdline()):
                 found.append(process.pid)
     return found
+
+
+class DyingLabeler:
+    """A labeler whose process dies on images that hold the poison."""
+
+    def __init__(self, labeler: PseudoLabeler) -> None:
+        self._labeler = labeler
+
+    def label_stream(self, items: Iterable[tuple[Callable[[], bytes], tuple[str, ...]]]) -> Iterator[object]:
+        return self._labeler.label_stream((partial(self._read, read), labels) for read, labels in items)
+
+    def _read(self, read: Callable[[], bytes]) -> bytes:
+        data = read()
+        if POISON in data:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return data
+
+
+class PoisonedSpec(LabelerSpec):
+    def make(self, num_threads: int) -> PseudoLabeler:
+        return DyingLabeler(super().make(num_threads))  # type: ignore[return-value]
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_an_image_that_kills_its_process_is_found_and_the_rest_is_labelled(
+    servers: dict[str, S3Server], source: Source, labeler: PseudoLabeler, calm: S3Store
+):
+    poisoned = servers["juicefs"].make_store("poisoned")
+    rows = source.rows[:10]
+    for row in rows:
+        poisoned.put(row.key, source.store.get(row.key))
+    victim = rows[4].key
+    poisoned.put(victim, source.store.get(victim) + POISON)
+    store, tally = servers["juicefs"].make_store("labels"), Tally()
+    manifest = mine_on_ray(labeler, read_image_objects(poisoned), store, tally, kind=PoisonedSpec)
+    label_set = open_label_set(store)
+    [failure] = label_set.failures()
+    assert (failure.key, failure.error_type) == (victim, "worker-crash")
+    assert failure.message == "the process that labelled it died (signal SIGSEGV); look at the image by itself"
+    assert (manifest.state, manifest.counts.num_ok) == ("complete", 9)
+    boxes = {row.key: row.boxes.boxes.tolist() for row in open_label_set(calm).rows()}
+    assert all(row.boxes.boxes.tolist() == boxes[row.key] for row in label_set.rows())
+    assert verify_label_set(label_set) == []
+    assert find_objects(store, "attempts/") == []

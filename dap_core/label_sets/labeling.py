@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Protocol
 
 from dap_core.errors import StoreError, StoreRefusedError, StoreUnavailableError
 from dap_core.label_sets.fetching import Fetch, start_ahead
@@ -20,6 +21,16 @@ from dap_core.types import FailedImage, LabeledImage
 OnImage = Callable[[LabelSetRow | Failure], None]
 
 
+class LabelsStreams(Protocol):
+    """What labels the images of a shard: a `PseudoLabeler`, or one kept apart in another process."""
+
+    def label_stream(
+        self, items: Iterable[tuple[Callable[[], bytes], tuple[str, ...]]]
+    ) -> Iterator[LabeledImage | FailedImage]:
+        """Boxes for a stream of functions that read images, and their labels, in order."""
+        ...
+
+
 @dataclass(frozen=True)
 class ShardLabeler:
     """Labels the rows of a shard from a source store into a destination store; a `runner.MakeShard`.
@@ -28,7 +39,7 @@ class ShardLabeler:
     refuses or cannot be reached ends the shard: StoreRefusedError, StoreUnavailableError.
     """
 
-    labeler: PseudoLabeler
+    labeler: LabelsStreams
     source: Store
     destination: Store
     settings: LabelingSettings

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from dap_core import errors
 from dap_core.classifiers import load_classifier
 from dap_core.errors import DapError
-from dap_core.label_sets.labeling import ShardLabeler
+from dap_core.label_sets.labeling import LabelsStreams, ShardLabeler
 from dap_core.label_sets.plan import PlanRow
 from dap_core.label_sets.runner import ShardTask
 from dap_core.label_sets.settings import LabelingSettings
@@ -25,6 +26,8 @@ from dap_core.label_sets.tally import Tally
 from dap_core.labeler import PseudoLabeler
 from dap_core.stores import Store
 from dap_core.types import ClassList
+from services.jobs.attempts import mark_attempt
+from services.jobs.isolation import IsolatedLabeler
 
 OnTally = Callable[[Tally], None]
 
@@ -99,18 +102,29 @@ class _Worker:
     """One labeler in an actor of its own."""
 
     def __init__(self, spec: LabelerSpec, source: Store, destination: Store, num_threads: int) -> None:
-        self._labeler = spec.make(num_threads)
+        self._make = partial(spec.make, num_threads)
         self._source, self._destination, self._settings = source, destination, spec.settings
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         [(rows, footer)] = map(_decode, batch["task"])
         tally = Tally()
-        label = ShardLabeler(self._labeler, self._source, self._destination, self._settings, tally.add)
         try:
-            receipt: dict[str, Any] = {"entry": asdict(label(rows, footer)), "tally": tally.to_dict()}
+            with mark_attempt(self._destination, footer) as died_before:
+                labeler: LabelsStreams = self._isolated if died_before else self._labeler
+                label = ShardLabeler(labeler, self._source, self._destination, self._settings, tally.add)
+                entry = label(rows, footer)
+            receipt: dict[str, Any] = {"entry": asdict(entry), "tally": tally.to_dict()}
         except DapError as error:
             receipt = {"error": type(error).__name__, "message": str(error)}
         return {"receipt": np.array([json.dumps(receipt)], object)}
+
+    @cached_property
+    def _labeler(self) -> PseudoLabeler:
+        return self._make()
+
+    @cached_property
+    def _isolated(self) -> IsolatedLabeler:
+        return IsolatedLabeler(self._make)
 
 
 def _read_receipt(values: dict[str, Any]) -> tuple[ShardEntry, Tally]:
