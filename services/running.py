@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import psutil
@@ -15,6 +14,7 @@ import psutil
 from dap_core.errors import DestinationError
 from dap_core.stores import LocalStore
 from services.keys import KeyRing, list_keys
+from services.processes import end_processes
 from services.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ _RAY_ENVIRONMENT = {
     "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",  # straight to the replica, 6 ms less an image than calls of actors
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
 }
-_LEAVE_S = 3.0
 
 
 def check_exposure(settings: ServiceSettings) -> None:
@@ -93,7 +92,7 @@ def run_on_ray(settings: ServiceSettings, on_ready: Callable[[], None]) -> None:
             serve.shutdown()  # type: ignore[no-untyped-call]
             children = psutil.Process().children(recursive=True)
             ray.shutdown()
-            _end_processes(children)
+            end_processes(children)
 
 
 def _bind(settings: ServiceSettings) -> socket.socket:
@@ -127,15 +126,3 @@ def _answer(
     for number in (signal.SIGINT, signal.SIGTERM):  # for when the server hands a signal on that has ended it
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
     server.run(sockets=[listener])
-
-
-def _end_processes(processes: list[psutil.Process]) -> None:
-    """Ends what is left of these: Ray's agents outlive the node that they belong to."""
-    _, alive = psutil.wait_procs(processes, timeout=_LEAVE_S)
-    for process in alive:
-        with suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _, alive = psutil.wait_procs(alive, timeout=_LEAVE_S)
-    for process in alive:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()

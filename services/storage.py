@@ -17,9 +17,10 @@ from services.s3_errors import CHANGED, SlowBodyError, call_patiently, refuse_se
 
 T = TypeVar("T")
 _SCHEME = "s3://"
-_NO_ETAG = "none-"
+NO_ETAG = "none-"
+"""How the etag begins that stands for one the server does not give."""
 _MULTIPART_BYTES = 64 * 2**20
-_MAX_CONNECTIONS = 32
+_MAX_CONNECTIONS, _PAGE_KEYS = 32, 1000
 _CONNECT_S, _STALL_S = 10, 30
 _PIECE_BYTES = 8 * 2**10
 _SLOW_AFTER_S, _LEAST_BYTES_PER_S = 5.0, 8 * 2**10
@@ -86,10 +87,15 @@ class S3Store:
         """`s3://bucket/prefix`."""
         return f"{_SCHEME}{self.bucket}/{self.prefix}".rstrip("/")
 
+    @property
+    def client(self) -> Any:
+        """The boto3 client, for requests that this class has no method for; keys are then those of the bucket."""
+        return self._client
+
     def list_objects(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """All objects whose key starts with `prefix`, sorted by key; marks of folders are left out."""
         start = self._full_key("")
-        request: dict[str, Any] = {"Bucket": self.bucket, "Prefix": start + prefix}
+        request: dict[str, Any] = {"Bucket": self.bucket, "Prefix": start + prefix, "MaxKeys": _PAGE_KEYS}
         while True:
             page = self._call(f"list {self.uri}/{prefix}", lambda: self._client.list_objects_v2(**request))
             for item in page.get("Contents", ()):
@@ -103,7 +109,7 @@ class S3Store:
 
     def get(self, key: str, *, etag: str | None = None) -> bytes:
         """The bytes of an object; raises ObjectChangedError when it no longer has the given etag."""
-        is_real = etag and not etag.startswith(_NO_ETAG)
+        is_real = etag and not etag.startswith(NO_ETAG)
         return self._read(key, {"IfMatch": f'"{etag}"'} if is_real else {}, etag)
 
     def get_range(self, key: str, start: int, stop: int) -> bytes:
@@ -200,7 +206,7 @@ def _make_config(*, path_style: bool, all_checksums: bool) -> Any:
 def _make_etag(item: dict[str, Any], size: int) -> str:
     """The etag of a listed or read object; of a server that gives none, size and second of the last change."""
     given: str = item.get("ETag", "").strip('"')
-    return given or f"{_NO_ETAG}{size}-{int(item['LastModified'].timestamp())}"
+    return given or f"{NO_ETAG}{size}-{int(item['LastModified'].timestamp())}"
 
 
 def _read_body(body: Any, length: int) -> bytes:

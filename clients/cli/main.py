@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import typer
 
-from clients.cli import bench, doctor, evaluate_boxes, export, keys, label, mine, recut, serve, show, stats, verify
+from clients.cli import (
+    bench,
+    doctor,
+    evaluate_boxes,
+    export,
+    keys,
+    label,
+    mine,
+    plan,
+    recut,
+    serve,
+    show,
+    stats,
+    verify,
+)
 
 app = typer.Typer(
     name="dap",
@@ -17,6 +31,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 2 wrong use, 3 some images failed, 4 failed, 5 no answer, 6 no valid key.",
 )
 app.command("mine")(mine.mine)
+app.command("plan")(plan.plan)
 app.command("label")(label.label)
 app.command("recut")(recut.recut)
 app.command("stats")(stats.stats)

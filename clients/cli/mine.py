@@ -5,17 +5,13 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections import Counter
-from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clients.cli.console import (
     ExitCode,
-    image_progress,
     make_table,
     parse_numbers,
     print_json,
@@ -24,13 +20,24 @@ from clients.cli.console import (
     stdout,
     warn,
 )
+from clients.cli.source_options import (
+    ClassesOption,
+    ClassifierOption,
+    LabelOption,
+    LabelPatternOption,
+    LabelTableOption,
+    MapOption,
+    SourceArgument,
+    WeightsOption,
+    open_labelled_source,
+)
 
 if TYPE_CHECKING:
-    from dap_core.label_sets import Failure, LabelSetRow, Manifest
-    from dap_core.label_sets.plan import Plan
-    from dap_core.label_sets.shards import ShardEntry
-    from dap_core.labeler import PseudoLabeler
-    from dap_core.stores import Store
+    from clients.cli.mining_run import Growth, PoolOptions
+    from dap_core.datasets import Source
+    from dap_core.label_sets import Manifest
+    from dap_core.label_sets.tally import Tally
+    from dap_core.types import ClassList
 
 _LEAST_AGREEMENT = 0.2
 _LEAST_IMAGES = 20
@@ -43,66 +50,22 @@ class ImageStorage(StrEnum):
     REFERENCE = "reference"
 
 
-@dataclass
-class Tally:
-    """What a run has seen so far."""
-
-    num_ok: int = 0
-    num_agreeing: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, str] = field(default_factory=dict)
-
-    def add(self, item: LabelSetRow | Failure) -> bool:
-        """Counts one image and says whether it failed."""
-        from dap_core.label_sets import LabelSetRow
-
-        if isinstance(item, LabelSetRow):
-            self.num_ok += 1
-            self.num_agreeing += item.top1 in item.labels
-            return False
-        self.failures[item.error_type] += 1
-        self.examples.setdefault(item.error_type, f"{item.key}: {item.message}")
-        return True
-
-
 @reports_errors
 def mine(
-    source: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SOURCE...",
-            help="An ImageNet-style folder (CLASS/IMAGE.jpg) or s3://bucket/prefix, a CSV file "
-            "(path,label[,label...]), image files, or annotations (COCO, VOC, YOLO, ...) whose classes are the labels.",
-            show_default=False,
-        ),
-    ],
+    source: SourceArgument,
     out: Annotated[
         str, typer.Option("--out", help="Where the label set goes, new or unfinished: a folder or s3://bucket/prefix.")
     ],
-    label: Annotated[
-        list[str] | None,
-        typer.Option(help="Label of all images: wnid, name, index, or auto for the classifier's choice. May repeat."),
-    ] = None,
-    renamed: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map",
-            metavar="CLASS=LABEL",
-            help="Label to mine for a class of the annotations; CLASS= leaves it out. May repeat.",
-        ),
-    ] = None,
+    label: LabelOption = None,
+    label_pattern: LabelPatternOption = None,
+    label_table: LabelTableOption = None,
+    renamed: MapOption = None,
     recipe: Annotated[
         str, typer.Option(help="Named way to mine: aligned (ours), paper (the text), official (the authors' script).")
     ] = "aligned",
-    classifier: Annotated[
-        str, typer.Option(help="lite0 (bundled), or a torchvision or timm network: resnet50, timm/resnet50d.")
-    ] = "lite0",
-    weights: Annotated[
-        str | None, typer.Option(help="Local .safetensors or .pth file, a torchvision weights name, or random.")
-    ] = None,
-    classes: Annotated[
-        Path | None, typer.Option(help="CSV index,wnid,name for weights that are not ImageNet-1k.")
-    ] = None,
+    classifier: ClassifierOption = "lite0",
+    weights: WeightsOption = None,
+    classes: ClassesOption = None,
     scales: Annotated[str | None, typer.Option(help="Short sides in pixels. [dim]recipe: 288,576[/dim]")] = None,
     thresholds: Annotated[str | None, typer.Option(help="CAM thresholds. [dim]default: of the recipe[/dim]")] = None,
     nms_iou: Annotated[float | None, typer.Option(help="NMS IoU; 1 keeps all. [dim]recipe: 0.8[/dim]")] = None,
@@ -113,6 +76,16 @@ def mine(
     engine: Annotated[str, typer.Option(help="auto, openvino or torch; `dap doctor` says what there is.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ... Left out: a GPU if there is one.")] = None,
+    extend: Annotated[bool, typer.Option("--extend", help="Add the images that came since.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Label only the images that failed, once more.")
+    ] = False,
+    labelers: Annotated[
+        int | None, typer.Option(min=1, help="Labelers on Ray, each a process. Left out, this process labels.")
+    ] = None,
+    ray: Annotated[
+        str | None, typer.Option(help="Address of a Ray cluster for the labelers. Left out, one is started here.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Mine pseudo boxes from images with image-level labels into a label set.
@@ -123,34 +96,54 @@ def mine(
 
     [bold]dap mine photos/ --out labels/[/bold]   photos/CLASS/IMAGE.jpg, CLASS a wnid or a class name
     [bold]dap mine a.jpg b.jpg --label auto --out labels/[/bold]
+    [bold]dap mine s3://photos/animals --out s3://labels/animals --labelers 4[/bold]
     """
-    from clients.cli.places import open_source_at
+    from clients.cli.mining_run import MiningRun
     from dap_core.classifiers import load_classifier, read_classes
     from dap_core.errors import StoreError
     from dap_core.label_sets.labeling import make_settings
     from dap_core.label_sets.plan import assign_shards, freeze_plan
     from dap_core.labeler import PseudoLabeler
     from dap_core.recipes import customise_recipe, get_recipe
+    from services.jobs.shard_pool import LabelerSpec
     from services.storage import open_store
 
+    growth, pool = _choose_growth(extend, retry_failed), _choose_pool(labelers, ray)
     chosen = customise_recipe(
         get_recipe(recipe),
         short_sides=parse_numbers(scales, "--scales", int),
         thresholds=parse_numbers(thresholds, "--thresholds", float),
         nms_iou=nms_iou,
     )
-    found = open_source_at(source, label or [], destination=out, label_map=_parse_map(renamed or []))
-    if found.problems:
-        first = found.problems[0]
-        warn(f"{len(found.problems)} problems in the annotations, such as {first.where}: {first.message}")
+    opened = open_labelled_source(
+        source,
+        label=label,
+        label_pattern=label_pattern,
+        label_table=label_table,
+        renamed=renamed,
+        destination=out,
+    )
+    found = opened.source
+    for warning in opened.warnings:
+        warn(warning)
     with stderr.status(f"loading {classifier}"):
-        loaded = load_classifier(classifier, weights=weights, classes=read_classes(classes) if classes else None)
+        own_classes = read_classes(classes) if classes else None
+        loaded = load_classifier(classifier, weights=weights, classes=own_classes)
+        _check_labels(found, loaded.classes)
         labeler = PseudoLabeler(loaded, recipe=chosen, engine=engine, precision=precision, device=device)  # type: ignore[arg-type]
     settings = make_settings(labeler, found.store, embed_images=images is ImageStorage.EMBED, store_cams=cams)
-    frozen = freeze_plan(assign_shards(found.rows), settings)
+    run = MiningRun(
+        frozen=freeze_plan(assign_shards(found.rows), settings),
+        source=found.store,
+        destination=open_store(out),
+        labeler=labeler,
+        spec=LabelerSpec(settings, classifier, weights, own_classes, device),
+        growth=growth,
+        pool=pool,
+    )
     started = time.perf_counter()
     try:
-        manifest, tally = _run(labeler, frozen, found.store, open_store(out))
+        manifest, tally = run.run()
     except KeyboardInterrupt:
         _print_resume("interrupted")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
@@ -166,37 +159,36 @@ def mine(
     raise typer.Exit(_exit_code(manifest))
 
 
+def _choose_growth(extend: bool, retry_failed: bool) -> Growth:
+    from clients.cli.mining_run import Growth
+
+    if extend and retry_failed:
+        raise ValueError("--extend and --retry-failed are two runs; give one of them")
+    return Growth.NEW_IMAGES if extend else Growth.FAILED_IMAGES if retry_failed else Growth.NOTHING
+
+
+def _choose_pool(labelers: int | None, ray: str | None) -> PoolOptions | None:
+    from clients.cli.mining_run import PoolOptions
+
+    if ray is not None and labelers is None:
+        raise ValueError("--ray says where labelers run; say how many with --labelers")
+    return None if labelers is None else PoolOptions(labelers, ray)
+
+
 def _print_resume(what: str) -> None:
     stderr.print(f"{what}; to go on: {shlex.join(['dap', *sys.argv[1:]])}", markup=False, soft_wrap=True)
 
 
-def _parse_map(entries: list[str]) -> dict[str, str]:
-    pairs = [entry.rpartition("=") for entry in entries]
-    odd = next((entry for entry, (name, _, _) in zip(entries, pairs, strict=True) if not name), None)
-    if odd is not None:
-        raise ValueError(f"--map must be CLASS=LABEL, got {odd!r}")
-    return {name: label.strip() for name, _, label in pairs}
+def _check_labels(found: Source, classes: ClassList) -> None:
+    """Warns of labels that are no classes; raises SourceError when too many images have one."""
+    from dap_core.datasets.unknown_labels import find_unknown_labels
+    from dap_core.errors import SourceError
 
-
-def _run(
-    labeler: PseudoLabeler, frozen: tuple[Plan, bytes], source: Store, destination: Store
-) -> tuple[Manifest, Tally]:
-    from dap_core.label_sets.labeling import ShardLabeler
-    from dap_core.label_sets.runner import run_plan, start_label_set
-
-    plan = start_label_set(destination, *frozen)
-    tally = Tally()
-    with image_progress("mining", plan.num_rows) as advance:
-
-        def on_image(item: LabelSetRow | Failure) -> None:
-            advance(1, int(tally.add(item)))
-
-        def on_resumed(entry: ShardEntry) -> None:
-            advance(entry.footer.num_ok + entry.footer.num_failed, entry.footer.num_failed)
-
-        make_shard = ShardLabeler(labeler, source, destination, plan.settings, on_image)
-        manifest = run_plan(destination, plan, make_shard, on_resumed=on_resumed)
-    return manifest, tally
+    unknown = find_unknown_labels(found.rows, classes)
+    if unknown.are_too_many:
+        raise SourceError(unknown.describe())
+    if unknown.num_images:
+        warn(unknown.describe())
 
 
 def _summarise(manifest: Manifest, tally: Tally, seconds: float, out: str, num_skipped: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dap_core.datasets import Source
+    from dap_core.datasets import LabelRule, Source, TableLabels
     from dap_core.label_sets import LabelSet
 
 
@@ -20,26 +20,56 @@ def open_label_set_at(place: str, *, allow_partial: bool = False) -> LabelSet:
 
 
 def open_source_at(
-    places: Sequence[str], labels: Sequence[str], *, destination: str, label_map: Mapping[str, str]
+    places: Sequence[str],
+    labels: Sequence[str] = (),
+    *,
+    rule: LabelRule | None = None,
+    destination: str | None = None,
+    label_map: Mapping[str, str] | None = None,
 ) -> Source:
-    """The images and labels at local paths, or below one `s3://bucket/prefix` by their first folder or `labels`.
+    """The images and labels at local paths, or below one `s3://bucket/prefix` by `rule`, `labels` or first folder.
 
     Raises SourceError, DestinationError, StoreError.
     """
-    from dap_core.datasets import open_source, read_image_objects
+    from dap_core.datasets import FolderLabels, SameLabels, open_source, read_image_objects
     from dap_core.errors import SourceError
     from services.storage import is_remote, open_store
 
     if not any(map(is_remote, places)):
         paths = [Path(place) for place in places]
-        return open_source(paths, labels, destination=local_path(destination), label_map=label_map)
+        outside = local_path(destination) if destination else None
+        return open_source(paths, labels, rule=rule, destination=outside, label_map=label_map)
     if len(places) > 1:
         raise SourceError("an object store is the only source of a run; give one s3://bucket/prefix")
     if label_map:
-        raise SourceError("only classes of annotations can be renamed, and a bucket is read by its folders")
+        raise SourceError("only classes of annotations can be renamed, and of a bucket only images are read")
     store = open_store(places[0])
-    refuse_inside(destination, store.uri)
-    return read_image_objects(store, labels)
+    if destination:
+        refuse_inside(destination, store.uri)
+    return read_image_objects(store, rule or (SameLabels(tuple(labels)) if labels else FolderLabels()))
+
+
+def read_label_table(place: str) -> TableLabels:
+    """The labels of a CSV or Parquet file at a local path or in an object store. Raises SourceError, StoreError."""
+    from dap_core.datasets import TableLabels
+
+    return TableLabels.from_bytes(_read_object(place), place)
+
+
+def _read_object(place: str) -> bytes:
+    from dap_core.errors import ObjectMissingError, SourceError
+    from services.storage import is_remote, open_store
+
+    try:
+        if not is_remote(place):
+            return Path(place).read_bytes()
+        folder, _, name = place.rpartition("/")
+        if folder.count("/") < 2 or not name:
+            raise SourceError(f"expected a local file or s3://bucket/key, got {place}")
+        return open_store(folder).get(name)
+    except (OSError, ObjectMissingError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SourceError(f"the label table {place} cannot be read: {reason}") from error
 
 
 def refuse_inside(destination: str, place: str) -> None:

@@ -10,6 +10,7 @@ from dap_core.datasets.annotation_files import READERS, check_readable, holds_an
 from dap_core.datasets.annotations import AnnotatedImage, Annotations, Problem
 from dap_core.datasets.image_folder import read_image_folder, read_image_objects
 from dap_core.datasets.image_list import read_csv_list, read_image_files
+from dap_core.datasets.label_rules import FolderLabels, LabelRule, PatternLabels, SameLabels, TableLabels
 from dap_core.datasets.source import Source, is_image_name
 from dap_core.errors import DestinationError, SourceError
 
@@ -17,8 +18,13 @@ __all__ = [
     "READERS",
     "AnnotatedImage",
     "Annotations",
+    "FolderLabels",
+    "LabelRule",
+    "PatternLabels",
     "Problem",
+    "SameLabels",
     "Source",
+    "TableLabels",
     "annotations_to_source",
     "open_source",
     "read_annotations",
@@ -33,13 +39,15 @@ def open_source(
     paths: Sequence[Path],
     labels: Sequence[str] = (),
     *,
+    rule: LabelRule | None = None,
     destination: Path | None = None,
     label_map: Mapping[str, str] | None = None,
 ) -> Source:
     """The images and labels that `paths` stand for.
 
     They are one folder, one CSV file, image files with `labels`, or annotations in a format of `READERS`, whose
-    classes `label_map` renames. A folder that holds annotations is read by them unless `labels` are given.
+    classes `label_map` renames. A folder that holds annotations is read by them unless `labels` are given, or a `rule`
+    that says where the labels of its images come from.
 
     Raises SourceError for anything else, or when labels are missing or given twice, and DestinationError
     when `destination` lies in the folder, where the next run would take it for input.
@@ -48,10 +56,11 @@ def open_source(
     if missing:
         raise SourceError(f"there is no {', '.join(missing[:3])}")
     if len(paths) == 1 and paths[0].is_dir():
-        if destination is not None and destination.resolve().is_relative_to(paths[0].resolve()):
-            raise DestinationError(f"the destination {destination} lies inside the source {paths[0]}; give one outside")
-        if labels:
-            return read_image_folder(paths[0], labels)
+        _check_outside(paths[0], destination)
+        if labels or rule:
+            return _read_folder(paths[0], labels, rule, label_map)
+    if rule:
+        raise SourceError(f"a label pattern or table is for one folder or bucket of images, got {paths[0]}")
     if len(paths) == 1 and holds_annotations(paths[0]):
         if labels:
             raise SourceError(f"{paths[0]} gives its own labels; leave out --label")
@@ -61,9 +70,27 @@ def open_source(
     return _open_images(paths, labels)
 
 
+def _check_outside(root: Path, destination: Path | None) -> None:
+    if destination is not None and destination.resolve().is_relative_to(root.resolve()):
+        raise DestinationError(f"the destination {destination} lies inside the source {root}; give one outside")
+
+
+def _read_folder(
+    root: Path, labels: Sequence[str], rule: LabelRule | None, label_map: Mapping[str, str] | None
+) -> Source:
+    """The images of a folder with labels from elsewhere, whatever annotations it holds."""
+    if labels and rule:
+        raise ValueError("labels and a rule exclude each other; give one of them")
+    if label_map:
+        raise SourceError(
+            f"only classes of annotations can be renamed, and labels of {root} are given; leave out --map"
+        )
+    return read_image_folder(root, rule or SameLabels(tuple(labels)))
+
+
 def _open_images(paths: Sequence[Path], labels: Sequence[str]) -> Source:
     if len(paths) == 1 and paths[0].is_dir():
-        return read_image_folder(paths[0], labels)
+        return read_image_folder(paths[0])
     if len(paths) == 1 and paths[0].suffix.lower() == ".csv":
         if labels:
             raise SourceError(f"{paths[0]} gives its own labels; leave out --label")

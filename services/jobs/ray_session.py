@@ -1,0 +1,38 @@
+"""A connection to Ray for one job: a cluster's, or a Ray of its own on this machine that ends with it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+
+from dap_core.errors import InputError
+from services.processes import end_processes
+
+
+@contextmanager
+def connect_ray(address: str | None = None) -> Iterator[None]:
+    """Ray while inside; one of its own without an address. Raises InputError when none answers at the address."""
+    import ray
+
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    place = {"address": address} if address else {"address": "local", "include_dashboard": False}
+    try:
+        ray.init(**place, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError) as error:
+        raise InputError(f"no Ray answers at {address}: {error}") from error
+    try:
+        yield
+    finally:
+        children = psutil.Process().children(recursive=True) if address is None else []
+        ray.shutdown()
+        end_processes([one for one in children if _is_of_ray(one)])
+
+
+def _is_of_ray(process: psutil.Process) -> bool:
+    try:
+        return any("ray" in part for part in process.cmdline())
+    except psutil.Error:
+        return False
