@@ -13,6 +13,7 @@
     │   ├── StoreRefusedError    stop: the store says no to all, until rights, names or the clock change
     │   └── StoreUnavailableError   the store could not be reached or failed for as long as was waited
     ├── WorkerCrashError         the process that labelled an image died on it
+    ├── TooManyFailuresError     stop: a run failed on more images than were allowed
     └── LabelSetError            stop: stored data is missing or not what its manifest says
 
 Wrong calls from Python raise `ValueError`. A message says what was expected, what came, for which
@@ -124,6 +125,12 @@ class WorkerCrashError(DapError):
     """The process that labelled an image died on it."""
 
     error_type = "worker-crash"
+
+
+class TooManyFailuresError(DapError):
+    """A run failed on more images than were allowed, and was stopped early."""
+
+    error_type = "too-many-failures"
 
 
 class LabelSetError(DapError):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dap_core import PseudoLabeler
-from dap_core.errors import DestinationError, LabelSetError
+from dap_core.errors import DestinationError, LabelSetError, TooManyFailuresError
 from dap_core.label_sets import open_label_set, verify_label_set
 from dap_core.label_sets.labeling import ShardLabeler
 from dap_core.label_sets.runner import find_committed, run_plan, start_label_set
@@ -201,3 +201,18 @@ def test_a_destination_with_other_files_is_refused_and_left_alone(tmp_path: Path
     with pytest.raises(DestinationError, match=r"not empty and no label set: it holds holiday.txt"):
         mine_folder(make_labeler(), folder, store)
     assert read_objects(tmp_path / "labels") == {"holiday.txt": b"mine"}
+
+
+def test_too_many_failures_stop_a_run_early_and_what_was_labelled_is_read(tmp_path: Path) -> None:
+    folder, labeler = make_folder(tmp_path), make_labeler()
+    for path in sorted(folder.rglob("*.png"))[:3]:
+        path.write_bytes(b"no image")
+    store = LocalStore(tmp_path / "labels")
+    plan = start_label_set(store, *plan_folder(labeler, folder, max_rows=1))
+    make_shard = ShardLabeler(labeler, LocalStore(folder), store, plan.settings)
+    with pytest.raises(TooManyFailuresError, match="2 of 6 images failed, more than the 20% that are allowed"):
+        run_plan(store, plan, make_shard, max_failed=0.2)
+    partial = open_label_set(store, allow_partial=True)
+    assert (partial.manifest.state, partial.manifest.counts.num_failed) == ("partial", 2)
+    assert verify_label_set(partial) == []
+    assert run_plan(store, plan, make_shard).counts.num_failed == 4

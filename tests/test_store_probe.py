@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from clients.cli.main import app
 from dap_core.stores import LocalStore, Store
+from services.probing import ProbeStep, StoreReport, probe_store
 from services.storage import S3Options, S3Store
-from services.store_probe import ProbeStep, StoreReport, probe_store
 from tests.faulty_proxy import FaultyProxy, through
 from tests.s3_servers import S3Server
 

@@ -63,8 +63,8 @@ def doctor(
 
 
 def _report_store(uri: str, as_json: bool) -> None:
+    from services.probing import probe_store
     from services.storage import open_store
-    from services.store_probe import probe_store
 
     report = probe_store(open_store(uri))
     if as_json:

@@ -80,6 +80,9 @@ def mine(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Label only the images that failed, once more.")
     ] = False,
+    max_failures: Annotated[
+        float, typer.Option(min=0, max=1, help="Stop early when more than this share of the images failed.")
+    ] = 0.05,
     labelers: Annotated[
         int | None, typer.Option(min=1, help="Labelers on Ray, each a process. Left out, this process labels.")
     ] = None,
@@ -100,7 +103,7 @@ def mine(
     """
     from clients.cli.mining_run import MiningRun
     from dap_core.classifiers import load_classifier, read_classes
-    from dap_core.errors import StoreError
+    from dap_core.errors import StoreError, TooManyFailuresError
     from dap_core.label_sets.labeling import make_settings
     from dap_core.label_sets.plan import assign_shards, freeze_plan
     from dap_core.labeler import PseudoLabeler
@@ -140,6 +143,7 @@ def mine(
         spec=LabelerSpec(settings, classifier, weights, own_classes, device),
         growth=growth,
         pool=pool,
+        max_failed=max_failures,
     )
     started = time.perf_counter()
     try:
@@ -150,6 +154,9 @@ def mine(
     except StoreError:
         _print_resume("stopped; what was committed stays")
         raise
+    except TooManyFailuresError as error:
+        look = shlex.join(["dap", "stats", out])
+        raise TooManyFailuresError(f"{error}; {look} shows why, and --max-failures 1 goes on all the same") from error
     result = _summarise(manifest, tally, time.perf_counter() - started, out, found.num_skipped)
     if as_json:
         print_json(result)

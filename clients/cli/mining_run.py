@@ -55,6 +55,8 @@ class MiningRun:
     spec: LabelerSpec
     growth: Growth = Growth.NOTHING
     pool: PoolOptions | None = None
+    max_failed: float = 1.0
+    """Share of failed images above which the run stops early."""
 
     def run(self) -> tuple[Manifest, Tally]:
         """Labels what is not committed yet. Raises DestinationError, StoreError."""
@@ -88,7 +90,13 @@ class MiningRun:
             advance(1, int(not isinstance(item, LabelSetRow)))
 
         make_shard = ShardLabeler(self.labeler, self.source, self.destination, planned.settings, on_image)
-        return run_plan(self.destination, planned, make_shard, on_resumed=lambda entry: _advance_by(entry, advance))
+        return run_plan(
+            self.destination,
+            planned,
+            make_shard,
+            on_resumed=lambda entry: _advance_by(entry, advance),
+            max_failed=self.max_failed,
+        )
 
     def _run_on_ray(self, planned: PlannedSet, tally: Tally, advance: Advance) -> Manifest:
         from dap_core.label_sets.runner import run_tasks
@@ -107,6 +115,7 @@ class MiningRun:
                 shards,
                 on_resumed=lambda entry: _advance_by(entry, advance),
                 on_committed=lambda entry: _advance_by(entry, advance),
+                max_failed=self.max_failed,
             )
 
 

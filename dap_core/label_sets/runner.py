@@ -6,9 +6,9 @@ once, the worst outcome is an object that no manifest names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
-from dap_core.errors import DestinationError
+from dap_core.errors import DestinationError, TooManyFailuresError
 from dap_core.label_sets.manifest import Manifest, Segment, write_manifest
 from dap_core.label_sets.plan import Plan, PlannedSet, PlanRow, describe_differences
 from dap_core.label_sets.segments import read_segments
@@ -62,9 +62,14 @@ def run_plan(
     make_shard: MakeShard,
     *,
     on_resumed: Callable[[ShardEntry], None] = lambda _entry: None,
+    max_failed: float = 1.0,
 ) -> Manifest:
     """Makes every shard of the plan that is not committed yet, one after the other; else as `run_tasks`."""
-    return run_tasks(store, plan, lambda tasks: (make_shard(*task) for task in tasks), on_resumed=on_resumed)
+
+    def run(tasks: list[ShardTask]) -> Iterator[ShardEntry]:
+        return (make_shard(*task) for task in tasks)
+
+    return run_tasks(store, plan, run, on_resumed=on_resumed, max_failed=max_failed)
 
 
 def run_tasks(
@@ -74,11 +79,14 @@ def run_tasks(
     *,
     on_resumed: Callable[[ShardEntry], None] = lambda _entry: None,
     on_committed: Callable[[ShardEntry], None] = lambda _entry: None,
+    max_failed: float = 1.0,
 ) -> Manifest:
     """Has `run` make every shard of the plan that is not committed yet, and writes the manifest.
 
     `on_resumed` hears of each shard found, `on_committed` of each one made. Interrupted (KeyboardInterrupt) or stopped
     by an error, a partial manifest of what is committed is written before the exception goes on.
+
+    Raises TooManyFailuresError, while shards remain, as soon as more than the share `max_failed` of all images failed.
     """
     try:
         committed = find_committed(store, plan)
@@ -90,19 +98,29 @@ def run_tasks(
         ]
         for entry in run(tasks) if tasks else ():
             on_committed(entry)
+            committed[entry.footer.shard] = entry
+            if committed.keys() < plan.shards.keys():
+                _check_failures(plan, committed, max_failed)
     finally:
         manifest = _make_manifest(store, plan)
         write_manifest(store, manifest)
     return manifest
 
 
-def is_label_set(store: Store) -> bool:
-    """Whether the store holds a label set or the beginning of one."""
-    return any(True for _ in store.list_objects("plans/"))
+def _check_failures(planned: PlannedSet, committed: dict[int, ShardEntry], max_failed: float) -> None:
+    counts = _describe(planned, committed).counts
+    if counts.num_failed > max_failed * counts.num_planned:
+        raise TooManyFailuresError(
+            f"{counts.num_failed:,} of {counts.num_planned:,} images failed, more than the {max_failed:.0%} that are "
+            "allowed; what was labelled can be read"
+        )
 
 
 def _make_manifest(store: Store, planned: PlannedSet) -> Manifest:
-    winners = find_committed(store, planned)
+    return _describe(planned, find_committed(store, planned))
+
+
+def _describe(planned: PlannedSet, winners: dict[int, ShardEntry]) -> Manifest:
     segments = []
     for plan in planned.segments:
         entries = tuple(winners[shard] for shard in sorted(plan.shards) if shard in winners)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from dap_core.errors import StoreError
 from dap_core.label_sets.shards import ShardFooter
 from dap_core.stores import Store
 
@@ -20,9 +21,11 @@ def mark_attempt(store: Store, footer: ShardFooter) -> Iterator[bool]:
     earlier = [info.key for info in store.list_objects(prefix)]
     mark = prefix + secrets.token_hex(8)
     store.put(mark, b"")
+    done = [mark]
     try:
         yield bool(earlier)
-        for key in earlier:
-            store.delete(key)
+        done += earlier
     finally:
-        store.delete(mark)
+        with suppress(StoreError):  # where deleting is not allowed, marks only make a later attempt slower
+            for key in done:
+                store.delete(key)
