@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data/imagenet-320
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help demo test soak check bench clean
 
 help: ## list these words
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,7 +18,10 @@ demo: $(BIN)/.installed ## mine boxes from six real photographs into out/demo/in
 	$(BIN)/python -m clients.cli.demo out/demo
 
 test: $(BIN)/.installed ## run all tests
-	$(BIN)/python -m pytest tests dap_core README.md
+	$(BIN)/python -m pytest tests dap_core README.md -m "not soak"
+
+soak: $(BIN)/.installed ## run the long tests
+	$(BIN)/python -m pytest tests -m soak
 
 check: $(BIN)/.installed ## lint, types, layers
 	$(BIN)/ruff check .

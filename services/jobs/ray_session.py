@@ -13,12 +13,15 @@ from services.processes import end_processes
 
 
 @contextmanager
-def connect_ray(address: str | None = None) -> Iterator[None]:
-    """Ray while inside; one of its own without an address. Raises InputError when none answers at the address."""
+def connect_ray(address: str | None = None, *, num_cpus: int | None = None) -> Iterator[None]:
+    """Ray while inside; without an address one of its own, which takes the machine for one of `num_cpus` cores.
+
+    Raises InputError when none answers at the address.
+    """
     import ray
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    place = {"address": address} if address else {"address": "local", "include_dashboard": False}
+    place = {"address": address} if address else {"address": "local", "include_dashboard": False, "num_cpus": num_cpus}
     try:
         ray.init(**place, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError) as error:
