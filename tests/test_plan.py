@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dap_core.errors import LabelSetError
-from dap_core.label_sets.plan import PlanRow, assign_shards, describe_differences, freeze_plan, read_plan
+from dap_core.label_sets.plan import PlannedSet, PlanRow, assign_shards, describe_differences, freeze_plan, read_plan
 from dap_core.label_sets.settings import LabelingSettings
 from dap_core.recipes import PAPER, customise_recipe
 from dap_core.types import ClassList
@@ -89,13 +89,13 @@ def test_the_shard_key_covers_settings_and_rows() -> None:
 def test_differences_name_every_field_and_image() -> None:
     wanted, _ = freeze_plan(assign_shards(make_rows(3)), make_settings(classifier="lite1", source="/other"))
     found, _ = freeze_plan(assign_shards(make_rows(2, size=11)), make_settings())
-    assert describe_differences(wanted, found) == [
+    assert describe_differences(wanted, PlannedSet((found,))) == [
         "classifier is lite1, was toy",
         "source is /other, was /images",
         "1 images are new (such as 2.jpg)",
         "2 images are changed (such as 0.jpg)",
     ]
-    assert describe_differences(found, found) == []
+    assert describe_differences(found, PlannedSet((found,))) == []
 
 
 @pytest.mark.parametrize("data", [b"", b"PAR1 not parquet PAR1"])

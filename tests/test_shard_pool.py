@@ -99,25 +99,11 @@ def assert_equal_to(calm: S3Store, found: S3Store) -> None:
 
 
 @pytest.mark.usefixtures("ray_here")
-def test_a_pool_makes_the_objects_that_one_process_makes(
-    servers: dict[str, S3Server], source: Source, labeler: PseudoLabeler, calm: S3Store
-):
-    store, tally = servers["juicefs"].make_store("labels"), Tally()
-    manifest = mine_on_ray(labeler, source, store, tally)
-    assert (manifest.state, manifest.counts.num_ok, manifest.counts.num_failed) == ("complete", NUM_IMAGES, 1)
-    assert (tally.num_ok, dict(tally.failures)) == (NUM_IMAGES, {"not-an-image": 1})
-    assert_equal_to(calm, store)
-    assert find_objects(store, "data/") == find_objects(calm, "data/")
-    again = Tally()
-    assert mine_on_ray(labeler, source, store, again).state == "complete"
-    assert (again.num_ok, again.failures.total()) == (0, 0)
-
-
-@pytest.mark.usefixtures("ray_here")
 def test_labelers_killed_again_and_again_lose_and_double_nothing(
     servers: dict[str, S3Server], source: Source, labeler: PseudoLabeler, calm: S3Store
 ):
     store, stop, killed = servers["juicefs"].make_store("labels"), threading.Event(), []
+    tally, again = Tally(), Tally()
 
     def kill() -> None:
         numbers = random.Random(5)
@@ -133,13 +119,16 @@ def test_labelers_killed_again_and_again_lose_and_double_nothing(
     killer = threading.Thread(target=kill)
     killer.start()
     try:
-        manifest = mine_on_ray(labeler, source, store, Tally())
+        manifest = mine_on_ray(labeler, source, store, tally)
     finally:
         stop.set()
         killer.join()
-    assert len(killed) == NUM_KILLS, "the run was over before all kills"
-    assert (manifest.state, manifest.counts.num_ok) == ("complete", NUM_IMAGES)
+    assert killed, "the run was over before a labeler was killed"
+    assert (manifest.state, manifest.counts.num_ok, manifest.counts.num_failed) == ("complete", NUM_IMAGES, 1)
+    assert (tally.num_ok, dict(tally.failures)) == (NUM_IMAGES, {"not-an-image": 1})
     assert_equal_to(calm, store)
+    assert mine_on_ray(labeler, source, store, again).state == "complete"
+    assert (again.num_ok, again.failures.total()) == (0, 0), "a finished run repeats nothing"
 
 
 def find_workers() -> list[int]:

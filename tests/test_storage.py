@@ -114,7 +114,7 @@ def test_a_server_that_is_not_there_is_given_up_after_some_patience():
     assert 1 <= time.monotonic() - started < 15
 
 
-@pytest.mark.parametrize("share", [0.05, 0.2])
+@pytest.mark.parametrize("share", [pytest.param(0.05, marks=pytest.mark.soak), 0.2])
 def test_every_object_arrives_whole_through_a_network_that_fails(
     servers: dict[str, S3Server], proxy: FaultyProxy, share: float
 ):
@@ -143,6 +143,7 @@ def test_a_body_that_trickles_or_stalls_is_asked_for_again(
 ):
     monkeypatch.setattr("services.storage._STALL_S", 2)
     monkeypatch.setattr("services.storage._SLOW_AFTER_S", 1.0)
+    monkeypatch.setattr("services.storage._PIECE_BYTES", 512)
     direct = servers["juicefs"].make_store()
     data = random.Random(2).randbytes(60_000)
     direct.put("one", data)
