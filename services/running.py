@@ -9,12 +9,10 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import psutil
-
 from dap_core.errors import DestinationError
 from dap_core.stores import LocalStore
 from services.keys import KeyRing, list_keys
-from services.processes import end_processes
+from services.ray_session import connect_ray
 from services.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -76,23 +74,19 @@ def run_on_ray(settings: ServiceSettings, on_ready: Callable[[], None]) -> None:
     with _bind(settings) as listener:
         for name, value in _RAY_ENVIRONMENT.items():
             os.environ.setdefault(name, value)  # before the import, which reads them
-        import ray
         from ray import serve
 
         from services.serve_app import ReplicatedLabeling, bind_labelers
 
         settings = share_cores(settings)
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        try:
-            serve.start(proxy_location="Disabled")
-            labelers = serve.run(bind_labelers(settings), name=APP_NAME, route_prefix=None)
-            _answer(ReplicatedLabeling(labelers), settings, listener, on_ready)
-        finally:
-            serve.shutdown()  # type: ignore[no-untyped-call]
-            children = psutil.Process().children(recursive=True)
-            ray.shutdown()
-            end_processes(children)
+        with connect_ray():
+            try:
+                serve.start(proxy_location="Disabled")
+                labelers = serve.run(bind_labelers(settings), name=APP_NAME, route_prefix=None)
+                _answer(ReplicatedLabeling(labelers), settings, listener, on_ready)
+            finally:
+                serve.shutdown()  # type: ignore[no-untyped-call]
 
 
 def _bind(settings: ServiceSettings) -> socket.socket:

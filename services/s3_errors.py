@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -45,6 +46,16 @@ class SlowBodyError(Exception):
     """A body arrives so slowly that another try is better."""
 
 
+_PASSING_ERRORS = (
+    ConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    ResponseStreamingError,
+    SlowBodyError,
+    OSError,
+)
+
+
 def call_patiently(what: str, action: Callable[[], T], patience_s: float) -> T:
     """What `action` gives; it is repeated while its error may pass, with random pauses of up to 10 s.
 
@@ -58,13 +69,8 @@ def call_patiently(what: str, action: Callable[[], T], patience_s: float) -> T:
     )
     try:
         return retrying(action)
-    except (BotoCoreError, ClientError, SlowBodyError, OSError) as error:
-        raise _translate(what, error) from error
-    except Exception as error:
-        cause = error.__cause__ or error.__context__
-        if isinstance(cause, BotoCoreError | ClientError):  # as boto3 wraps it when an upload in parts fails
-            raise _translate(what, cause) from error
-        raise
+    except (BotoCoreError, ClientError, S3UploadFailedError, SlowBodyError, OSError) as error:
+        raise _translate(what, _unwrap(error)) from error
 
 
 @contextmanager
@@ -76,19 +82,19 @@ def refuse_setup(uri: str) -> Iterator[None]:
         raise StoreRefusedError(f"{uri}: {error}") from error
 
 
+def _unwrap(error: BaseException) -> BaseException:
+    """The error itself, or the one that boto3 wraps when an upload in parts fails."""
+    return (error.__context__ or error) if isinstance(error, S3UploadFailedError) else error
+
+
 def _may_pass(error: BaseException) -> bool:
+    error = _unwrap(error)
     if isinstance(error, ClientError):
         return _status(error) in _PASSING_STATUSES
-    if isinstance(
-        error,
-        ConnectionError | HTTPClientError | IncompleteReadError | ResponseStreamingError | SlowBodyError | OSError,
-    ):
-        return True
-    cause = error.__cause__ or error.__context__
-    return type(error).__name__ == "S3UploadFailedError" and cause is not None and _may_pass(cause)
+    return isinstance(error, _PASSING_ERRORS)
 
 
-def _translate(what: str, error: Exception) -> StoreError:
+def _translate(what: str, error: BaseException) -> StoreError:
     if isinstance(error, NoCredentialsError):
         return StoreRefusedError(f"{what}: there are no credentials; set AWS_ACCESS_KEY_ID or name a profile")
     if not isinstance(error, ClientError):

@@ -36,10 +36,6 @@ class S3Options:
     """
 
     endpoint_url: str | None = None
-    region: str | None = None
-    profile: str | None = None
-    path_style: bool | None = None
-    """Bucket in the path and not in the host name; left out, so with every server but Amazon's."""
     patience_s: float = 300.0
     """How long a request is repeated while the server fails or cannot be reached."""
 
@@ -168,12 +164,11 @@ class S3Store:
 
         options = self.options
         with _SESSIONS, refuse_setup(self.uri):
-            session = boto3.Session(profile_name=options.profile, region_name=options.region)
+            session = boto3.Session()
             region = session.region_name or "us-east-1"
             found = session.client("s3", region_name=region, endpoint_url=options.endpoint_url)
             is_amazon = ".amazonaws." in found.meta.endpoint_url
-            style = options.path_style if options.path_style is not None else not is_amazon
-            config = _make_config(path_style=style, all_checksums=is_amazon)
+            config = _make_config(is_amazon=is_amazon)
             return session.client("s3", region_name=region, endpoint_url=options.endpoint_url, config=config)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -187,17 +182,20 @@ _SESSIONS = threading.Lock()
 """Making a client is not safe in several threads at once; using it is."""
 
 
-def _make_config(*, path_style: bool, all_checksums: bool) -> Any:
-    """How requests are made; the checksums that botocore adds by itself are refused by many servers but Amazon's."""
+def _make_config(*, is_amazon: bool) -> Any:
+    """How requests are made: with other servers than Amazon's the bucket stands in the path, not in the host name.
+
+    Many of those refuse the checksums that botocore adds by itself.
+    """
     from botocore.config import Config
 
-    checksums = "when_supported" if all_checksums else "when_required"
+    checksums = "when_supported" if is_amazon else "when_required"
     return Config(
         connect_timeout=_CONNECT_S,
         read_timeout=_STALL_S,
         max_pool_connections=_MAX_CONNECTIONS,
         retries={"mode": "adaptive", "total_max_attempts": 1},  # slows down when told to; repeating is ours
-        s3={"addressing_style": "path" if path_style else "auto"},
+        s3={"addressing_style": "auto" if is_amazon else "path"},
         request_checksum_calculation=checksums,
         response_checksum_validation=checksums,
     )

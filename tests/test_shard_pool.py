@@ -22,10 +22,12 @@ from dap_core.label_sets.tally import Tally
 from dap_core.recipes import DEFAULT_RECIPE, customise_recipe
 from dap_core.stores import Store
 from services.jobs.shard_pool import LabelerSpec, ShardPool
+from services.ray_session import connect_ray
 from services.storage import S3Store
 from tests.builders import encode_image, make_scene
 from tests.mining_builders import plan_source
 from tests.s3_servers import S3Server
+from tests.service_builders import RAY_ENVIRONMENT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 NUM_IMAGES, ROWS, NUM_KILLS = 60, 3, 3
@@ -36,15 +38,12 @@ WNIDS = ("n02124075", "n07920052")
 @pytest.fixture(scope="module")
 def ray_here(servers: dict[str, S3Server]) -> Iterator[None]:
     """A Ray of this test's own; its workers inherit the credentials of the servers."""
-    import ray
-
+    assert servers
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        assert servers
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-        yield
-        ray.shutdown()
+        for name, value in RAY_ENVIRONMENT.items():
+            patch.setenv(name, value)
+        with connect_ray(num_cpus=2):
+            yield
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,8 @@ from dap_core.label_sets import LabelSet, open_label_set, verify_label_set
 from dap_core.label_sets.labeling import ShardLabeler
 from dap_core.label_sets.runner import run_plan, run_tasks, start_label_set
 from dap_core.recipes import DEFAULT_RECIPE, customise_recipe
-from services.jobs.ray_session import connect_ray
 from services.jobs.shard_pool import LabelerSpec, ShardPool
+from services.ray_session import connect_ray
 from tests.mining_builders import plan_source
 from tests.s3_servers import S3Server
 from tests.service_builders import RAY_ENVIRONMENT

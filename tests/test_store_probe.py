@@ -125,7 +125,8 @@ def test_refusals_of_everything_are_the_first_row(servers: dict[str, S3Server], 
     assert (results(report)["clock"], report.can_label) == ("ok", False)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     assert find(probe_store(store), "list").reason == "the secret key is wrong"
-    report = probe_store(replace(store, options=replace(store.options, profile="nobody")))
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    report = probe_store(store)
     assert "(nobody) could not be found" in find(report, "list").reason
     assert set(list(results(report).values())[1:]) == {"not tried"}
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -103,7 +105,6 @@ def mine(
     """
     from clients.cli.mining_run import MiningRun
     from dap_core.classifiers import load_classifier, read_classes
-    from dap_core.errors import StoreError, TooManyFailuresError
     from dap_core.label_sets.labeling import make_settings
     from dap_core.label_sets.plan import assign_shards, freeze_plan
     from dap_core.labeler import PseudoLabeler
@@ -146,17 +147,8 @@ def mine(
         max_failed=max_failures,
     )
     started = time.perf_counter()
-    try:
+    with _saying_how_to_go_on(out):
         manifest, tally = run.run()
-    except KeyboardInterrupt:
-        _print_resume("interrupted")
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
-    except StoreError:
-        _print_resume("stopped; what was committed stays")
-        raise
-    except TooManyFailuresError as error:
-        look = shlex.join(["dap", "stats", out])
-        raise TooManyFailuresError(f"{error}; {look} shows why, and --max-failures 1 goes on all the same") from error
     result = _summarise(manifest, tally, time.perf_counter() - started, out, found.num_skipped)
     if as_json:
         print_json(result)
@@ -164,6 +156,24 @@ def mine(
         _print_summary(result, tally)
     _warn_of_disagreement(tally)
     raise typer.Exit(_exit_code(manifest))
+
+
+@contextmanager
+def _saying_how_to_go_on(out: str) -> Iterator[None]:
+    """Whatever ends the run early, the user is told how it goes on."""
+    from dap_core.errors import StoreError, TooManyFailuresError
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        _print_resume("interrupted")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except StoreError:
+        _print_resume("stopped; what was committed stays")
+        raise
+    except TooManyFailuresError as error:
+        look = shlex.join(["dap", "show", out])
+        raise TooManyFailuresError(f"{error}; {look} lists them, and --max-failures 1 goes on all the same") from error
 
 
 def _choose_growth(extend: bool, retry_failed: bool) -> Growth:

@@ -100,8 +100,8 @@ class MiningRun:
 
     def _run_on_ray(self, planned: PlannedSet, tally: Tally, advance: Advance) -> Manifest:
         from dap_core.label_sets.runner import run_tasks
-        from services.jobs.ray_session import connect_ray
         from services.jobs.shard_pool import ShardPool
+        from services.ray_session import connect_ray
 
         assert self.pool is not None
         gpus = 1.0 if (self.spec.device or "").startswith("cuda") else 0.0

@@ -6,6 +6,7 @@ One row is one shard; pixels never enter Ray's object store. What a killed label
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
@@ -77,6 +78,7 @@ class ShardPool:
         import ray
         from ray.data import ActorPoolStrategy, DataContext
 
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         context = DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False

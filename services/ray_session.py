@@ -1,15 +1,16 @@
-"""A connection to Ray for one job: a cluster's, or a Ray of its own on this machine that ends with it."""
+"""A connection to Ray: a cluster's, or a Ray of one's own on this machine that ends with it."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 
 from dap_core.errors import InputError
-from services.processes import end_processes
+
+_LEAVE_S = 3.0
 
 
 @contextmanager
@@ -20,7 +21,6 @@ def connect_ray(address: str | None = None, *, num_cpus: int | None = None) -> I
     """
     import ray
 
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     place = {"address": address} if address else {"address": "local", "include_dashboard": False, "num_cpus": num_cpus}
     try:
         ray.init(**place, log_to_driver=False, logging_level=logging.ERROR)
@@ -31,7 +31,7 @@ def connect_ray(address: str | None = None, *, num_cpus: int | None = None) -> I
     finally:
         children = psutil.Process().children(recursive=True) if address is None else []
         ray.shutdown()
-        end_processes([one for one in children if _is_of_ray(one)])
+        _end_processes([one for one in children if _is_of_ray(one)])
 
 
 def _is_of_ray(process: psutil.Process) -> bool:
@@ -39,3 +39,15 @@ def _is_of_ray(process: psutil.Process) -> bool:
         return any("ray" in part for part in process.cmdline())
     except psutil.Error:
         return False
+
+
+def _end_processes(processes: list[psutil.Process]) -> None:
+    """Ends what is left of these: Ray's agents outlive the node that they belong to."""
+    _, alive = psutil.wait_procs(processes, timeout=_LEAVE_S)
+    for process in alive:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(alive, timeout=_LEAVE_S)
+    for process in alive:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
