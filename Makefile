@@ -29,10 +29,11 @@ check: $(BIN)/.installed ## lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(BIN)/.installed ## measure mining and serving on DATA, write benchmarks/mining.md and serving.md
+bench: $(BIN)/.installed ## measure mining, serving and bulk labelling on DATA, write the pages in benchmarks/
 	$(BIN)/python benchmarks/measure_mining.py $(DATA)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[bench]"
 	$(BIN)/python benchmarks/measure_serving.py $(DATA)
+	PYTHONPATH=. $(BIN)/python benchmarks/measure_bulk.py $(DATA)
 
 clean: ## remove what demo and test made
 	rm -rf out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -6,7 +6,9 @@
     │   ├── UnknownLabelError    a label is not in the class list
     │   ├── ClassifierError      a network or its weights cannot be used
     │   ├── SourceError          a folder, CSV or file list cannot be read
-    │   └── DestinationError     the place to write to is taken or unsuitable
+    │   ├── DestinationError     the place to write to is taken or unsuitable
+    │   ├── JobMissingError      there is no such job
+    │   └── JobConflictError     the id of a job is taken by one that asks for something else
     ├── StoreError               retry: the object store did not deliver
     │   ├── ObjectMissingError   there is no such object
     │   ├── ObjectChangedError   the object is no longer the one that was listed
@@ -14,6 +16,9 @@
     │   └── StoreUnavailableError   the store could not be reached or failed for as long as was waited
     ├── WorkerCrashError         the process that labelled an image died on it
     ├── TooManyFailuresError     stop: a run failed on more images than were allowed
+    ├── JobStoppedError          a job was asked to stop, or is run by somebody else by now
+    ├── JobRecordError           stop: a stored record of a job is damaged
+    ├── ShardFailedError         retry: parts of a label set could not be made; the rest is committed
     └── LabelSetError            stop: stored data is missing or not what its manifest says
 
 Wrong calls from Python raise `ValueError`. A message says what was expected, what came, for which
@@ -91,6 +96,18 @@ class DestinationError(InputError):
     error_type = "unusable-destination"
 
 
+class JobMissingError(InputError):
+    """There is no job of that id."""
+
+    error_type = "job-missing"
+
+
+class JobConflictError(InputError):
+    """The id of a job belongs to one that asks for something else."""
+
+    error_type = "job-conflict"
+
+
 class StoreError(DapError):
     """The object store did not deliver or accept an object."""
 
@@ -131,6 +148,24 @@ class TooManyFailuresError(DapError):
     """A run failed on more images than were allowed, and was stopped early."""
 
     error_type = "too-many-failures"
+
+
+class JobStoppedError(DapError):
+    """A job was asked to stop, or another attempt has taken it over."""
+
+    error_type = "job-stopped"
+
+
+class JobRecordError(DapError):
+    """A stored record of a job is damaged."""
+
+    error_type = "damaged-job-record"
+
+
+class ShardFailedError(DapError):
+    """Shards of a label set could not be made; all others are committed."""
+
+    error_type = "shard-failed"
 
 
 class LabelSetError(DapError):

@@ -78,9 +78,7 @@ class ClassList:
             return self._check_index(int(label))
         if not isinstance(label, str):
             raise UnknownLabelError(f"a label is a wnid, name or index, got {label!r} ({type(label).__name__})")
-        if label in self._index_by_wnid:
-            return self._index_by_wnid[label]
-        matches = self._indices_by_name.get(label.casefold()) or self._find_full_name(label)
+        matches = self._find_text(label)
         if len(matches) > 1:
             wnids = ", ".join(self.classes[index].wnid for index in matches)
             raise UnknownLabelError(f"label {label!r} names {len(matches)} classes; use one of the wnids {wnids}")
@@ -91,6 +89,17 @@ class ClassList:
         raise UnknownLabelError(
             f"label {label!r} is no wnid, name or index of the {len(self)} classes{self._hint(label)}"
         )
+
+    def knows(self, label: str) -> bool:
+        """Whether `index_of` finds a label; where it does not, this does not look for what is near."""
+        matches = self._find_text(label)
+        return len(matches) == 1 or (not matches and label.isdecimal() and int(label) < len(self))
+
+    def _find_text(self, label: str) -> list[int]:
+        """The classes with this wnid, name or full name."""
+        if label in self._index_by_wnid:
+            return [self._index_by_wnid[label]]
+        return self._indices_by_name.get(label.casefold()) or self._find_full_name(label)
 
     def _find_full_name(self, label: str) -> list[int]:
         """The class of a label `name (wnid)`, none unless both are right."""

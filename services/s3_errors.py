@@ -16,7 +16,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     ResponseStreamingError,
 )
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
 from dap_core.errors import (
     ObjectChangedError,
@@ -29,6 +29,7 @@ from dap_core.errors import (
 T = TypeVar("T")
 CHANGED = "it changed since it was listed"
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 10.0
+_LEAST_ATTEMPTS = 2
 _PASSING_STATUSES = frozenset({408, 409, 429, 500, 502, 503, 504})
 _MISSING, _CHANGED = frozenset({"NoSuchKey", "404"}), frozenset({"PreconditionFailed", "412"})
 _REASONS = {
@@ -57,12 +58,12 @@ _PASSING_ERRORS = (
 
 
 def call_patiently(what: str, action: Callable[[], T], patience_s: float) -> T:
-    """What `action` gives; it is repeated while its error may pass, with random pauses of up to 10 s.
+    """What `action` gives; it is repeated while its error may pass, with random pauses of up to 10 s, at least once.
 
     Raises StoreError, of the kind that tells what to do; `what` begins its message.
     """
     retrying = Retrying(
-        stop=stop_after_delay(patience_s),
+        stop=stop_after_delay(patience_s) & stop_after_attempt(_LEAST_ATTEMPTS),
         wait=wait_random_exponential(multiplier=_FIRST_PAUSE_S, max=_LONGEST_PAUSE_S),
         retry=retry_if_exception(_may_pass),
         reraise=True,

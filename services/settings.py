@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -65,6 +66,15 @@ class ServiceSettings(BaseModel):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+
+def read_job_root(environment: Mapping[str, str] | None = None) -> str:
+    """Where commands keep the records of their jobs: DAP_STORE, else a folder of the user's."""
+    source = os.environ if environment is None else environment
+    if given := source.get(f"{_PREFIX}STORE"):
+        return given
+    state = source.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return str(Path(state) / "dap")
 
 
 def read_settings(environment: Mapping[str, str] | None = None, **given: Any) -> ServiceSettings:

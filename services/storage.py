@@ -70,7 +70,7 @@ class S3Store:
 
     Requests are repeated, body included, with growing random pauses for `patience_s` (30 s before the first answer).
     Raises StoreRefusedError when the server says no to all (rights, bucket, clock), StoreUnavailableError when patience
-    ends. Can be pickled; the copy has a connection of its own and no credentials.
+    ends. Can be pickled; the copy has a connection of its own and no credentials, and is as patient as the original.
     """
 
     bucket: str
@@ -172,10 +172,14 @@ class S3Store:
             return session.client("s3", region_name=region, endpoint_url=options.endpoint_url, config=config)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"bucket": self.bucket, "prefix": self.prefix, "options": self.options}
+        answered = self._answered.is_set()
+        return {"bucket": self.bucket, "prefix": self.prefix, "options": self.options, "answered": answered}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        answered = state.pop("answered")
         self.__dict__.update(state)
+        if answered:
+            self._answered.set()
 
 
 _SESSIONS = threading.Lock()

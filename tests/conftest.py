@@ -17,6 +17,14 @@ settings.register_profile("dap", deadline=None, max_examples=25, derandomize=Tru
 settings.load_profile("dap")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _job_records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Records of jobs go to a folder of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder of real images; tests that need it skip where it is missing."""

@@ -21,6 +21,7 @@ _FAULT_BODIES = {
     "503": _ERROR.format("SlowDown").encode(),
     "403": _ERROR.format("AccessDenied").encode(),
 }
+_WITHOUT_ANSWER = frozenset({"reset", "cut", "unheard"})
 
 Choose = Callable[[str, str], str | None]
 """From method and path the name of a fault, or None for an honest answer."""
@@ -30,15 +31,38 @@ Choose = Callable[[str, str], str | None]
 class FaultyProxy:
     """Stands between client and server and answers some requests as bad networks and servers do.
 
-    Faults: `500`, `503` (SlowDown), `403`, `reset` (no answer), `short` (the body ends early), `stall` (nothing after
-    half of it, for `stall_s`), `trickle` (1 KB/s).
+    Faults: `500`, `503` (SlowDown), `403`, `short` (the body ends early), `stall` (nothing after half of it, for
+    `stall_s`), `trickle` (1 KB/s); and those without an answer, where `on_break` is called before the connection ends:
+    `reset` (the server hears nothing), `cut` (it hears half of the body), `unheard` (it does what it is asked).
     """
 
     upstream: str
     choose: Choose = lambda _method, _path: None
     stall_s: float = 60.0
+    on_break: Callable[[], None] = lambda: None
     counts: Counter[str] = field(default_factory=Counter)
     url: str = ""
+    _server: ThreadingHTTPServer | None = None
+
+    def open(self) -> None:
+        """Takes connections, after the first time at the same port again."""
+        self._server = ThreadingHTTPServer(("127.0.0.1", urlsplit(self.url).port or 0), _Handler)
+        self._server.daemon_threads = True
+        self._server.proxy = self  # type: ignore[attr-defined]
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever).start()
+
+    def close(self) -> None:
+        """Refuses connections, and answers nothing on those that are there."""
+        server, self._server = self._server, None
+        if server:
+            server.shutdown()
+            server.server_close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether connections are taken."""
+        return self._server is not None
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -48,30 +72,46 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         proxy: FaultyProxy = self.server.proxy  # type: ignore[attr-defined]
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        fault = proxy.choose(self.command, self.path)
+        fault = proxy.choose(self.command, self.path) if proxy.is_open else "reset"
         proxy.counts[fault or "none"] += 1
-        if fault == "reset":
-            self.close_connection = True
-        elif fault in _FAULT_BODIES:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length // 2 if fault == "cut" else length)
+        if fault in _FAULT_BODIES:
             self._answer(int(fault), {}, _FAULT_BODIES[fault])
+        elif fault in _WITHOUT_ANSWER:
+            self._break(proxy, body, fault)
         else:
-            self._forward(proxy, body, fault)
+            status, headers, data = self._forward(proxy, body)
+            self._answer(status, headers, data, fault if status < 300 else None)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _handle  # noqa: N815 - the library's names
 
-    def _forward(self, proxy: FaultyProxy, body: bytes, fault: str | None) -> None:
+    def _break(self, proxy: FaultyProxy, body: bytes, fault: str) -> None:
+        self.close_connection = True
+        if fault == "unheard":
+            self._forward(proxy, body)
+        connection = self._send(proxy, body) if fault == "cut" else None
+        proxy.on_break()
+        if connection:
+            connection.close()
+
+    def _forward(self, proxy: FaultyProxy, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of the server's answer."""
+        connection = self._send(proxy, body)
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        kept = {name: value for name, value in answer.headers.items() if name.lower() not in _OF_A_CONNECTION}
+        return answer.status, kept, data
+
+    def _send(self, proxy: FaultyProxy, body: bytes) -> HTTPConnection:
         connection = HTTPConnection(urlsplit(proxy.upstream).netloc, timeout=60)
         connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
             if name.lower() != "expect":
                 connection.putheader(name, value)
         connection.endheaders(body)
-        answer = connection.getresponse()
-        data = answer.read()
-        connection.close()
-        kept = {name: value for name, value in answer.headers.items() if name.lower() not in _OF_A_CONNECTION}
-        self._answer(answer.status, kept, data, fault if answer.status < 300 else None)
+        return connection
 
     def _answer(self, status: int, headers: dict[str, str], data: bytes, fault: str | None = None) -> None:
         self.send_response(status)
@@ -104,18 +144,11 @@ class _Handler(BaseHTTPRequestHandler):
 def run_proxy(upstream: str) -> Iterator[FaultyProxy]:
     """A proxy before `upstream`; set its `choose`."""
     proxy = FaultyProxy(upstream)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
-    server.proxy = proxy  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    proxy.url = f"http://127.0.0.1:{server.server_port}"
+    proxy.open()
     try:
         yield proxy
     finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        proxy.close()
 
 
 def through(proxy: FaultyProxy, store: S3Store, *, patience_s: float = 120.0) -> S3Store:

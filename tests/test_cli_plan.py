@@ -72,6 +72,7 @@ def test_a_plan_shows_what_is_there_and_writes_nothing(tmp_path: Path):
         "unknown_labels": {"labels": 0, "images": 0, "first": []},
         "warnings": [],
         "refusal": None,
+        "preview": None,
     }
     assert sorted(tmp_path.rglob("*")) == before
 

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -15,6 +16,7 @@ import pytest
 
 from dap_core import PseudoLabeler
 from dap_core.datasets import Source, read_image_objects
+from dap_core.errors import StoreRefusedError
 from dap_core.label_sets import Manifest, open_label_set, verify_label_set
 from dap_core.label_sets.labeling import ShardLabeler
 from dap_core.label_sets.runner import run_plan, run_tasks, start_label_set
@@ -25,12 +27,14 @@ from services.jobs.shard_pool import LabelerSpec, ShardPool
 from services.ray_session import connect_ray
 from services.storage import S3Store
 from tests.builders import encode_image, make_scene
+from tests.faulty_proxy import FaultyProxy, through
 from tests.mining_builders import plan_source
 from tests.s3_servers import S3Server
 from tests.service_builders import RAY_ENVIRONMENT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 NUM_IMAGES, ROWS, NUM_KILLS = 60, 3, 3
+REFUSED_WITHIN_S = 60.0
 POISON = b"poison at the end"
 WNIDS = ("n02124075", "n07920052")
 
@@ -182,3 +186,30 @@ def test_an_image_that_kills_its_process_is_found_and_the_rest_is_labelled(
     assert all(row.boxes.boxes.tolist() == boxes[row.key] for row in label_set.rows())
     assert verify_label_set(label_set) == []
     assert find_objects(store, "attempts/") == []
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_rights_lost_on_the_way_end_the_run_within_a_minute_with_the_reason(
+    servers: dict[str, S3Server], source: Source, labeler: PseudoLabeler, proxy: FaultyProxy
+):
+    labels, lock, put, refused = servers["juicefs"].make_store("labels"), threading.Lock(), [], []
+
+    def choose(method: str, path: str) -> str | None:
+        with lock:
+            if method == "PUT" and "/data/" in path:
+                put.append(path)
+            if len(put) < 2 or method != "GET" or "/pictures/" not in path:
+                return None
+            refused.append(time.monotonic())
+            return "403"
+
+    proxy.choose = choose
+    listed = read_image_objects(through(proxy, source.store))
+    with pytest.raises(StoreRefusedError, match=r"get s3://.*: access is denied; check the rights"):
+        mine_on_ray(labeler, listed, through(proxy, labels), Tally())
+    assert time.monotonic() - refused[0] < REFUSED_WITHIN_S
+    partial = open_label_set(labels, allow_partial=True)
+    failures = [failure.error_type for failure in partial.failures()]
+    assert (partial.manifest.state, set(failures) <= {"not-an-image"}) == ("partial", True)
+    assert 2 <= len(partial.shards) < len(listed.rows) // ROWS
+    assert verify_label_set(partial) == []

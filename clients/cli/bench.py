@@ -79,8 +79,8 @@ def bench_recut(
 
     [bold]dap bench recut labels/[/bold]
     """
-    from clients.cli.places import open_label_set_at
     from dap_core.benchmarking import measure_recutting
+    from services.places import open_label_set_at
 
     opened = open_label_set_at(label_set)
     with stderr.status(f"cutting {label_set}"):
@@ -133,6 +133,51 @@ def bench_serve(
     ]
     columns = ("", "200 or 503", "goodput / at 1x", "p99 accepted", "bound")
     stdout.print(make_table("at ten times the capacity", columns, table))
+
+
+@app.command("bulk")
+@reports_errors
+def bench_bulk(
+    images: Annotated[str, typer.Option("--images", help="An ImageNet-style folder or s3://bucket/prefix.")],
+    scratch: Annotated[
+        str, typer.Option("--scratch", help="Where images are copied and label sets made, and all of it removed.")
+    ],
+    limit: Annotated[int, typer.Option("--limit", help="Images of a round, the first of the source.", min=16)] = 320,
+    rounds: Annotated[int, typer.Option(help="Rounds; the median counts.", min=1)] = 3,
+    memory: Annotated[
+        list[int] | None,
+        typer.Option(help="Also the memory at this many images, copies of those, and resuming. May repeat."),
+    ] = None,
+    memory_scales: Annotated[str, typer.Option(help="Short sides while memory is measured.")] = "288,576",
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Measure `dap mine` from store to store beside the bare labeler, with and without Ray.
+
+    [bold]dap bench bulk --images imagenet/ --scratch s3://labels/bench[/bold]
+    [bold]dap bench bulk --images imagenet/ --scratch s3://labels/bench --memory 1000 --memory 10000[/bold]
+    """
+    from services.jobs.specs import SourceFields
+    from services.measuring_bulk import measure_bulk_memory, measure_bulk_speed, read_images
+    from services.sources import open_labelled_source
+
+    with stderr.status("reading images"):
+        encoded = read_images(open_labelled_source(SourceFields(source=(images,))).source, limit)
+    with stderr.status("labelling from store to store"):
+        bare, speeds = measure_bulk_speed(encoded, scratch, num_rounds=rounds)
+    peaks = []
+    if memory:
+        with stderr.status("measuring memory"):
+            peaks = measure_bulk_memory(encoded, scratch, counts=memory, options=("--scales", memory_scales))
+    if as_json:
+        values = {"bare_images_per_s": bare, "speeds": list(map(asdict, speeds)), "peaks": list(map(asdict, peaks))}
+        print_json({"images": len(encoded), "rounds": rounds, **values})
+        return
+    rows = [("the bare labeler", f"{bare:.2f}", "1.00", "")]
+    rows += [(one.way, f"{one.images_per_s:.2f}", f"{one.ratio:.2f}", f"{one.start_up_s:.1f} s") for one in speeds]
+    stdout.print(make_table("from store to store", ("", "images/s", "/ bare", "start-up"), rows))
+    if peaks:
+        table = [(one.way, f"{one.num_images:,}", f"{one.peak_mib:,.0f} MiB", f"{one.resume_s:.1f} s") for one in peaks]
+        stdout.print(make_table(f"memory, short sides {memory_scales}", ("", "images", "peak", "resuming"), table))
 
 
 def _read_encoded(folder: Path, count: int) -> list[tuple[bytes, str]]:

@@ -88,8 +88,8 @@ def evaluate_boxes(
 
     [bold]dap evaluate-boxes labels/ --truth annotations/ --map kangaroo=wallaby[/bold]
     """
-    from clients.cli.places import open_label_set_at
     from dap_core.evaluation import map_classes, match_truth, measure_overlaps, summarise_overlaps
+    from services.places import open_label_set_at
 
     opened = open_label_set_at(label_set)
     settings = opened.manifest.settings

@@ -77,8 +77,8 @@ def export(
     [bold]dap export labels/ --format coco --out coco/[/bold]
     [bold]dap export labels/ --format yolo --images link --min-score 0.5 --out yolo/[/bold]
     """
-    from clients.cli.places import open_label_set_at
     from dap_core.exports import ExportOptions, export_label_set
+    from services.places import open_label_set_at
 
     options = ExportOptions(
         images=images.value,

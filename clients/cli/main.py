@@ -14,6 +14,7 @@ from clients.cli import (
     mine,
     plan,
     recut,
+    run,
     serve,
     show,
     stats,
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.command("mine")(mine.mine)
 app.command("plan")(plan.plan)
+app.command("run")(run.run)
 app.command("label")(label.label)
 app.command("recut")(recut.recut)
 app.command("stats")(stats.stats)

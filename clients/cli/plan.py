@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import sys
+import webbrowser
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clients.cli.console import make_table, print_json, reports_errors, stderr, stdout, warn
+from clients.cli.console import ExitCode, make_table, print_json, reports_errors, stderr, stdout, warn
+from clients.cli.labeling_options import (
+    CamsOption,
+    DeviceOption,
+    EngineOption,
+    ImagesOption,
+    ImageStorage,
+    NmsIouOption,
+    PrecisionOption,
+    RecipeOption,
+    ScalesOption,
+    ThresholdsOption,
+    choose_recipe,
+)
+from clients.cli.preview import check_preview_folder, run_preview
+from clients.cli.preview_report import Preview, print_preview
+from clients.cli.quantities import format_bytes, format_count
 from clients.cli.source_options import (
     ClassesOption,
     ClassifierOption,
-    LabelledSource,
     LabelOption,
     LabelPatternOption,
     LabelTableOption,
@@ -25,13 +43,13 @@ from clients.cli.source_options import (
 
 if TYPE_CHECKING:
     from dap_core.datasets.unknown_labels import UnknownLabels
+    from services.sources import LabelledSource
 
 _TOP_LABELS = 5
-_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Preview:
+class Overview:
     """What a source holds and what would become of it."""
 
     source: str
@@ -53,59 +71,109 @@ def plan(
     label_pattern: LabelPatternOption = None,
     label_table: LabelTableOption = None,
     renamed: MapOption = None,
+    recipe: RecipeOption = "aligned",
     classifier: ClassifierOption = "lite0",
     weights: WeightsOption = None,
     classes: ClassesOption = None,
+    scales: ScalesOption = None,
+    thresholds: ThresholdsOption = None,
+    nms_iou: NmsIouOption = None,
+    images: ImagesOption = ImageStorage.EMBED,
+    cams: CamsOption = True,
+    engine: EngineOption = "auto",
+    precision: PrecisionOption = "auto",
+    device: DeviceOption = None,
+    preview: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Label N images at random: a page to look at, speed and time for all."),
+    ] = None,
+    preview_out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="A new folder for preview.html and the label set of the sample. Left out: a temporary one, page only.",
+            show_default=False,
+        ),
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page, if on a terminal.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Show what `dap mine` would label, without writing anything.
 
     Lists the source, finds the labels and asks the classifier whether it knows them; no image is read.
+    With --preview, a random sample is labelled with the options of `dap mine`, and its page is opened.
 
-    Ends with 2 where `dap mine` would refuse.
+    Ends with 2 where `dap mine` would refuse, and with 4 when no image of the sample could be labelled.
 
     [bold]dap plan s3://photos/animals[/bold]
+    [bold]dap plan photos/ --preview 64[/bold]
     [bold]dap plan photos/ --label-pattern '(?P<label>n[0-9]+)_'[/bold]
     """
     from dap_core.classifiers import load_classifier, read_classes
     from dap_core.datasets.unknown_labels import find_unknown_labels
     from dap_core.errors import SourceError
+    from dap_core.label_sets.labeling import make_settings
+    from dap_core.labeler import PseudoLabeler
 
+    if preview_out and not preview:
+        raise ValueError("--preview-out says where a preview goes; give --preview N with it")
+    if preview_out:
+        check_preview_folder(preview_out)
+    chosen = choose_recipe(recipe, scales, thresholds, nms_iou)
     with stderr.status("listing"):
         opened = open_labelled_source(
-            source, label=label, label_pattern=label_pattern, label_table=label_table, renamed=renamed
+            source,
+            label=label,
+            label_pattern=label_pattern,
+            label_table=label_table,
+            renamed=renamed,
+            destination=str(preview_out) if preview_out else None,
         )
     with stderr.status(f"loading {classifier}"):
         loaded = load_classifier(classifier, weights=weights, classes=read_classes(classes) if classes else None)
     unknown = find_unknown_labels(opened.source.rows, loaded.classes)
-    preview = _preview(opened)
-    warnings = _list_warnings(opened, preview, unknown)
+    overview = _overview(opened)
+    warnings = _list_warnings(opened, overview, unknown)
     refusal = f"dap mine refuses this: {_describe(unknown)}" if unknown.are_too_many else None
-    if as_json:
-        print_json(
-            {
-                **asdict(preview),
-                "top_labels": [{"label": name, "images": number} for name, number in preview.top_labels],
-                "unknown_labels": _to_json(unknown),
-                "warnings": warnings,
-                "refusal": refusal,
-            }
-        )
-    else:
-        _print_preview(preview, unknown)
+    if not as_json:
+        _print_overview(overview, unknown)
         for warning in warnings:
             warn(warning)
+    shown = None
+    if preview and not refusal:
+        with stderr.status("starting the labeler"):
+            labeler = PseudoLabeler(loaded, recipe=chosen, engine=engine, precision=precision, device=device)  # type: ignore[arg-type]
+        store, embed_images = opened.source.store, images is ImageStorage.EMBED
+        settings = make_settings(labeler, store, embed_images=embed_images, store_cams=cams)
+        shown = run_preview(labeler, store, opened.source.rows, settings, num_images=preview, out=preview_out)
+    if as_json:
+        print_json(_to_json(overview, unknown, warnings, refusal, shown))
+    elif shown:
+        _show_preview(shown, open_page=open_)
     if refusal:
         raise SourceError(refusal)
+    raise typer.Exit(_exit_code(shown))
 
 
-def _preview(opened: LabelledSource) -> Preview:
+def _show_preview(shown: Preview, *, open_page: bool) -> None:
+    print_preview(shown)
+    if shown.page and open_page and sys.stdout.isatty():
+        webbrowser.open(shown.page.as_uri())
+
+
+def _exit_code(shown: Preview | None) -> ExitCode:
+    if shown and shown.is_interrupted:
+        return ExitCode.INTERRUPTED
+    return ExitCode.FAILED if shown and not shown.ok else ExitCode.OK
+
+
+def _overview(opened: LabelledSource) -> Overview:
     from dap_core.label_sets.plan import assign_shards
 
     rows = opened.source.rows
     counts = Counter(label for row in rows for label in dict.fromkeys(row.labels))
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return Preview(
+    return Overview(
         source=opened.source.store.uri,
         images=len(rows),
         bytes=sum(row.size for row in rows),
@@ -118,17 +186,18 @@ def _preview(opened: LabelledSource) -> Preview:
     )
 
 
-def _list_warnings(opened: LabelledSource, preview: Preview, unknown: UnknownLabels) -> list[str]:
+def _list_warnings(opened: LabelledSource, overview: Overview, unknown: UnknownLabels) -> list[str]:
     warnings = list(opened.warnings)
-    if preview.without_label:
+    if overview.without_label:
         key = next(row.key for row in opened.source.rows if not row.labels)
         warnings.append(
-            f"no label for {preview.without_label:,} of {_count(preview.images, 'image')}, such as {key!r}; "
+            f"no label for {overview.without_label:,} of {format_count(overview.images, 'image')}, such as {key!r}; "
             "they will fail as no-label"
         )
-    if preview.duplicates:
+    if overview.duplicates:
         warnings.append(
-            f"{preview.duplicates:,} of {_count(preview.images, 'image')} listed again; they will fail as duplicate-key"
+            f"{overview.duplicates:,} of {format_count(overview.images, 'image')} listed again; "
+            "they will fail as duplicate-key"
         )
     if unknown.num_images and not unknown.are_too_many:
         warnings.append(_describe(unknown))
@@ -139,27 +208,33 @@ def _describe(unknown: UnknownLabels) -> str:
     return f"{unknown.describe_count()}; {unknown.describe_consequence()}"
 
 
-def _to_json(unknown: UnknownLabels) -> dict[str, Any]:
+def _to_json(
+    overview: Overview, unknown: UnknownLabels, warnings: list[str], refusal: str | None, shown: Preview | None
+) -> dict[str, Any]:
+    first = [{"label": one.label, "images": one.num_images, "nearest": one.nearest} for one in unknown.first]
     return {
-        "labels": unknown.num_labels,
-        "images": unknown.num_images,
-        "first": [{"label": one.label, "images": one.num_images, "nearest": one.nearest} for one in unknown.first],
+        **asdict(overview),
+        "top_labels": [{"label": name, "images": number} for name, number in overview.top_labels],
+        "unknown_labels": {"labels": unknown.num_labels, "images": unknown.num_images, "first": first},
+        "warnings": warnings,
+        "refusal": refusal,
+        "preview": shown and shown.to_json(),
     }
 
 
-def _print_preview(preview: Preview, unknown: UnknownLabels) -> None:
-    size, shards = _format_bytes(preview.bytes), _count(preview.shards, "shard")
+def _print_overview(overview: Overview, unknown: UnknownLabels) -> None:
+    size, shards = format_bytes(overview.bytes), format_count(overview.shards, "shard")
     nearest = [(f"{_show(one.label)}; {one.describe_nearest()}", one.num_images) for one in unknown.first]
-    top = [(_show(label), number) for label, number in preview.top_labels]
-    on_images = f" on {_count(unknown.num_images, 'image')}" if unknown.num_labels else ""
+    top = [(_show(label), number) for label, number in overview.top_labels]
+    on_images = f" on {format_count(unknown.num_images, 'image')}" if unknown.num_labels else ""
     rows = [
-        ("source", preview.source),
-        ("images", f"{preview.images:,} ({size}) in {shards}"),
-        ("labels", _list_items(f"{preview.labels:,}", top, preview.labels)),
+        ("source", overview.source),
+        ("images", f"{overview.images:,} ({size}) in {shards}"),
+        ("labels", _list_items(f"{overview.labels:,}", top, overview.labels)),
         ("unknown labels", _list_items(f"{unknown.num_labels:,}{on_images}", nearest, unknown.num_labels)),
-        ("without label", f"{preview.without_label:,}"),
-        ("duplicates", f"{preview.duplicates:,}"),
-        ("skipped", _count(preview.skipped_files, "other file")),
+        ("without label", f"{overview.without_label:,}"),
+        ("duplicates", f"{overview.duplicates:,}"),
+        ("skipped", format_count(overview.skipped_files, "other file")),
     ]
     table = make_table("planned", ("", ""), rows)
     table.columns[1].justify = "left"
@@ -178,15 +253,3 @@ def _list_items(head: str, first: Sequence[tuple[str, int]], total: int) -> str:
 def _show(label: str) -> str:
     """A label on one line, whatever it holds."""
     return label if label.isprintable() else repr(label)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def _format_bytes(size: float) -> str:
-    for unit in _UNITS[:-1]:
-        if size < 1000:
-            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:,.1f} {_UNITS[-1]}"

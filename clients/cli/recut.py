@@ -40,10 +40,10 @@ def recut(
 
     [bold]dap recut labels/ --thresholds 0.3,0.5 --nms-iou 0.7 --out labels-tight/[/bold]
     """
-    from clients.cli.places import local_path, open_label_set_at, refuse_inside
     from dap_core.label_sets.recutting import ShardRecutter, plan_recut
     from dap_core.label_sets.runner import run_plan, start_label_set
     from dap_core.recipes import customise_recipe, get_recipe
+    from services.places import local_path, open_label_set_at, refuse_inside
     from services.storage import open_store
 
     parent = open_label_set_at(label_set)

@@ -54,7 +54,7 @@ def show(
     [bold]dap show labels/ --worst 40[/bold]   labels-worst.html: doubtful images first
     [bold]dap show labels/ --sweep nms[/bold]   labels-nms.html: boxes cut again at six NMS IoUs
     """
-    from clients.cli.places import open_label_set_at
+    from services.places import open_label_set_at
 
     if worst is not None and (num is not None or sweep is not None):
         raise ValueError("--worst says which images are shown, and how many; leave out --num and --sweep")
@@ -76,8 +76,8 @@ def show(
 
 def _choose_page(label_set: str, kind: str, out: Path | None) -> Path:
     """The file to write: `out`, or one named after the label set; beside it, or here. Raises DestinationError."""
-    from clients.cli.places import local_path
     from dap_core.errors import DestinationError
+    from services.places import local_path
 
     path = local_path(label_set)
     folder = path.resolve() if path else Path(label_set.rstrip("/").rpartition("/")[2]).absolute()

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clients.cli.places import open_source_at, read_label_table
-
 if TYPE_CHECKING:
-    from dap_core.datasets import LabelRule, Source
+    from services.sources import LabelledSource
 
 SourceArgument = Annotated[
     list[str],
@@ -61,42 +58,42 @@ WeightsOption = Annotated[
 ClassesOption = Annotated[Path | None, typer.Option(help="CSV index,wnid,name for weights that are not ImageNet-1k.")]
 
 
-@dataclass(frozen=True, slots=True)
-class LabelledSource:
-    """A source, and what is odd about its labels, one sentence each."""
-
-    source: Source
-    warnings: tuple[str, ...]
-
-
-def open_labelled_source(
+def make_source_fields(
     places: list[str],
     *,
     label: list[str] | None,
     label_pattern: str | None,
     label_table: str | None,
     renamed: list[str] | None,
-    destination: str | None = None,
-) -> LabelledSource:
+) -> dict[str, Any]:
+    """The fields of a spec that these options stand for; local paths are made absolute. Raises ValueError."""
+    given = {"--label": label, "--label-pattern": label_pattern, "--label-table": label_table}
+    names = [name for name, value in given.items() if value]
+    if len(names) > 1:
+        raise ValueError(f"{' and '.join(names)} exclude each other; give one of them")
+    return {
+        "source": tuple(map(make_absolute, places)),
+        "labels": tuple(label or ()),
+        "label_pattern": label_pattern,
+        "label_table": None if label_table is None else make_absolute(label_table),
+        "label_map": _parse_map(renamed or []),
+    }
+
+
+def open_labelled_source(places: list[str], *, destination: str | None = None, **options: Any) -> LabelledSource:
     """The source that the options ask for. Raises SourceError, DestinationError, StoreError, ValueError."""
-    rule = _choose_rule(label, label_pattern, label_table)
-    label_map = _parse_map(renamed or [])
-    found = open_source_at(places, label or [], rule=rule, destination=destination, label_map=label_map)
-    return LabelledSource(found, tuple(_list_warnings(found, rule)))
+    from services.jobs.specs import SourceFields, check_values
+    from services.sources import open_labelled_source as open_fields
+
+    fields = check_values(SourceFields, make_source_fields(places, **options), "the source")
+    return open_fields(fields, destination)
 
 
-def _choose_rule(label: list[str] | None, label_pattern: str | None, label_table: str | None) -> LabelRule | None:
-    """Where labels come from, None when the source or `label` says so."""
-    from dap_core.datasets import PatternLabels
-    from dap_core.errors import SourceError
+def make_absolute(place: str) -> str:
+    """A place that means the same from every folder."""
+    from services.storage import is_remote
 
-    options = {"--label": label, "--label-pattern": label_pattern, "--label-table": label_table}
-    given = [name for name, value in options.items() if value]
-    if len(given) > 1:
-        raise SourceError(f"{' and '.join(given)} exclude each other; give one of them")
-    if label_pattern is not None:
-        return PatternLabels.from_text(label_pattern)
-    return read_label_table(label_table) if label_table is not None else None
+    return place if is_remote(place) else str(Path(place).absolute())
 
 
 def _parse_map(entries: list[str]) -> dict[str, str]:
@@ -105,18 +102,3 @@ def _parse_map(entries: list[str]) -> dict[str, str]:
     if odd is not None:
         raise ValueError(f"--map must be CLASS=LABEL, got {odd!r}")
     return {name: label.strip() for name, _, label in pairs}
-
-
-def _list_warnings(found: Source, rule: LabelRule | None) -> list[str]:
-    from dap_core.datasets import TableLabels
-
-    warnings = []
-    if found.problems:
-        first = found.problems[0]
-        warnings.append(f"{len(found.problems)} problems in the annotations, such as {first.where}: {first.message}")
-    if isinstance(rule, TableLabels) and (missing := rule.find_missing({row.key for row in found.rows})):
-        warnings.append(
-            f"no image in {found.store.uri} for {len(missing):,} of {len(rule.labels_by_key):,} keys of {rule.place}, "
-            f"such as {missing[0]!r}; keys are relative to the source, as is {found.rows[0].key!r}"
-        )
-    return warnings

@@ -38,9 +38,9 @@ def stats(
     alone and merged (A1), and NMS IoU 0.5 to 1.0 (A2), next to what the paper reports for ImageNet-1M. The list needs
     no truth: the classifier disagrees with the label, the scales disagree, a box fills the image, a low score.
     """
-    from clients.cli.places import open_label_set_at
     from dap_core.evaluation import compute_statistics, compute_sweeps, find_suspicious
     from dap_core.recipes import get_recipe
+    from services.places import open_label_set_at
 
     opened = open_label_set_at(label_set)
     with stderr.status(f"reading {label_set}"):

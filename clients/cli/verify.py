@@ -19,8 +19,8 @@ def verify(
 
     Ends with 0 when it is sound and complete, 3 when it is sound but partial, 4 when it is damaged.
     """
-    from clients.cli.places import open_label_set_at
     from dap_core.label_sets import verify_label_set
+    from services.places import open_label_set_at
 
     opened = open_label_set_at(label_set, allow_partial=True)
     with stderr.status(f"reading {label_set}"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dap_core.datasets.annotations import Problem
@@ -14,14 +14,14 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Rows to label and the store their keys are relative to.
+    """Rows to label and the store their keys are relative to; of many, `rows` is a PlanRows.
 
     `num_skipped` counts files that are not images by their name; `problems` are those of the annotations that labels
     were taken from.
     """
 
     store: Store
-    rows: tuple[PlanRow, ...]
+    rows: Sequence[PlanRow]
     num_skipped: int = 0
     problems: tuple[Problem, ...] = ()
 

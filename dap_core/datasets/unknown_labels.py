@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from dap_core.errors import UnknownLabelError
-from dap_core.label_sets import PlanRow
+from dap_core.label_sets.plan_rows import PlanRow, PlanRows
 from dap_core.labeler import AUTO
 from dap_core.types import ClassList
 
@@ -77,9 +76,9 @@ class UnknownLabels:
 
 def find_unknown_labels(rows: Iterable[PlanRow], classes: ClassList) -> UnknownLabels:
     """The labels of `rows` that are no wnid, name or index of `classes`, nor `auto` alone."""
-    images_by_labels = Counter(row.labels for row in rows if row.labels)
-    distinct = dict.fromkeys(label for labels in images_by_labels for label in labels)
-    unknown = _pick_unknown(distinct, classes)
+    images_by_labels = {labels: number for labels, number in _count_labels(rows).items() if labels}
+    distinct = {label for labels in images_by_labels for label in labels}
+    unknown = {label for label in distinct if not classes.knows(label)}
     num_unknown_images = 0
     counts: Counter[str] = Counter()
     for labels, num_images in images_by_labels.items():
@@ -89,30 +88,11 @@ def find_unknown_labels(rows: Iterable[PlanRow], classes: ClassList) -> UnknownL
             counts.update(found)
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_NUM_NAMED]
     first = tuple(UnknownLabel(label, number, _find_nearest(label, classes)) for label, number in ranked)
-    return UnknownLabels(len(counts), num_unknown_images, images_by_labels.total(), first)
+    return UnknownLabels(len(counts), num_unknown_images, sum(images_by_labels.values()), first)
 
 
-def _pick_unknown(labels: Iterable[str], classes: ClassList) -> set[str]:
-    """The labels that `classes` refuse.
-
-    Only those that can be known are looked up: a look-up that fails searches for near classes, which takes
-    milliseconds, and a pattern that is wrong makes as many labels as images.
-    """
-    names = {item.wnid for item in classes.classes} | {item.name.casefold() for item in classes.classes}
-    unknown = set()
-    for label in labels:
-        may_be_known = label in names or label.casefold() in names or label.endswith(")") or label.isdecimal()
-        if not may_be_known or _is_refused(label, classes):
-            unknown.add(label)
-    return unknown
-
-
-def _is_refused(label: str, classes: ClassList) -> bool:
-    try:
-        classes.index_of(label)
-    except UnknownLabelError:
-        return True
-    return False
+def _count_labels(rows: Iterable[PlanRow]) -> Mapping[tuple[str, ...], int]:
+    return rows.count_labels() if isinstance(rows, PlanRows) else Counter(row.labels for row in rows)
 
 
 def _find_nearest(label: str, classes: ClassList) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """How the backbone runs: the engines behind one small interface."""
 
 from dap_core.engines.base import Canvases, Engine
-from dap_core.engines.choice import EngineChoice, EngineName, Precision, list_engines, make_engine
+from dap_core.engines.choice import EngineChoice, EngineName, Precision, choose_engine, list_engines, make_engine
 from dap_core.engines.openvino_engine import OpenvinoEngine
 from dap_core.engines.torch_engine import TorchEngine
 
@@ -13,6 +13,7 @@ __all__ = [
     "OpenvinoEngine",
     "Precision",
     "TorchEngine",
+    "choose_engine",
     "list_engines",
     "make_engine",
 ]

@@ -58,13 +58,9 @@ def list_engines(device: str | torch.device | None = None) -> list[EngineChoice]
     ]
 
 
-def make_engine(
-    classifier: Classifier,
-    *,
-    engine: EngineName = "auto",
-    precision: Precision = "auto",
-    device: str | torch.device | None = None,
-) -> Engine:
+def choose_engine(
+    *, engine: EngineName = "auto", precision: Precision = "auto", device: str | torch.device | None = None
+) -> EngineChoice:
     """The first of `list_engines` that fits what is asked for.
 
     Raises InputError when nothing does, with the reason, ValueError for an unknown name.
@@ -80,6 +76,18 @@ def make_engine(
     if chosen is None:
         reasons = "; ".join(dict.fromkeys(choice.reason for choice in fitting)) or "there is no such pair here"
         raise InputError(f"engine {engine} with precision {precision} cannot be had: {reasons}")
+    return chosen
+
+
+def make_engine(
+    classifier: Classifier,
+    *,
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
+    device: str | torch.device | None = None,
+) -> Engine:
+    """The engine that `choose_engine` names, loaded. Raises InputError, ValueError."""
+    chosen = choose_engine(engine=engine, precision=precision, device=device)
     if chosen.engine == "openvino":
         return OpenvinoEngine(classifier, precision=chosen.precision)  # type: ignore[arg-type]
     return TorchEngine(classifier, device=device, precision=chosen.precision)  # type: ignore[arg-type]

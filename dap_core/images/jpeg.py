@@ -58,9 +58,12 @@ class Jpeg:
             )
 
     def decode(self) -> RgbPixels:
-        """The pixels as stored, not turned."""
+        """The pixels as stored, not turned.
+
+        Without an end marker the decoder may still give pixels, and of a file whose rest is zeros it makes them up.
+        """
         pixels = decode_with_opencv(self.data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION, "JPEG")
-        if pixels is not None:
+        if pixels is not None and self.data.find(b"\xff\xd9", self.first_scan) >= 0:
             return pixels
         if self.data.rstrip(b"\x00").endswith(b"\xff\xd9"):
             raise damaged("the JPEG data is corrupt")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,8 @@ class Fetch:
     def __init__(self, source: Store, row: PlanRow) -> None:
         self.source, self.row = source, row
         self.data, self.sha256 = b"", ""
+        self.seconds = 0.0
+        """How long the read took."""
         self._started: Future[bytes] | None = None
 
     def start(self, readers: ThreadPoolExecutor) -> None:
@@ -38,10 +41,13 @@ class Fetch:
         self.data = b""
 
     def _read(self) -> bytes:
+        started = time.perf_counter()
         try:
             return self.source.get(self.row.key, etag=self.row.etag)
         except ValueError as error:
             raise ImageError("unreadable-file", str(error)) from error
+        finally:
+            self.seconds = time.perf_counter() - started
 
 
 def start_ahead(fetches: Iterable[Fetch], num_readers: int) -> Iterator[Fetch]:

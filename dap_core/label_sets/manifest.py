@@ -11,6 +11,7 @@ from typing import Any, Literal
 from dap_core.errors import LabelSetError, ObjectMissingError, StoreError
 from dap_core.label_sets.settings import LabelingSettings
 from dap_core.label_sets.shards import ShardEntry, ShardFooter
+from dap_core.label_sets.timings import ShardTimings
 from dap_core.stores import Store
 
 MANIFEST_KEY = "manifest.json"
@@ -84,9 +85,7 @@ class Manifest:
                 "plan": segment.plan_key,
                 "num_planned": segment.num_planned,
                 "num_superseded": segment.num_superseded,
-                "shards": [
-                    {"data": entry.data, "size": entry.size, **asdict(entry.footer)} for entry in segment.shards
-                ],
+                "shards": [_shard_to_dict(entry) for entry in segment.shards],
             }
             for segment in self.segments
         ]
@@ -132,11 +131,17 @@ def read_manifest(store: Store) -> tuple[Manifest, str]:
     return Manifest(settings, segments), hashlib.sha256(data).hexdigest()
 
 
+def _shard_to_dict(entry: ShardEntry) -> dict[str, Any]:
+    timings = {"timings": asdict(entry.timings)} if entry.timings else {}
+    return {"data": entry.data, "size": entry.size, **asdict(entry.footer), **timings}
+
+
 def _segment_from_dict(values: dict[str, Any]) -> Segment:
     shards: Sequence[dict[str, Any]] = values["shards"]
     entries = []
     for shard in shards:
         footer = {name: shard[name] for name in ShardFooter.__dataclass_fields__}
-        entries.append(ShardEntry(shard["data"], shard["size"], ShardFooter(**footer)))
+        timings = ShardTimings(**shard["timings"]) if "timings" in shard else None
+        entries.append(ShardEntry(shard["data"], shard["size"], ShardFooter(**footer), timings))
     sha256 = values["plan"].removeprefix("plans/").removesuffix(".parquet")
     return Segment(sha256, values["num_planned"], tuple(entries), values.get("num_superseded", 0))

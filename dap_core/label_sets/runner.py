@@ -6,21 +6,38 @@ once, the worst outcome is an object that no manifest names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from dap_core.errors import DestinationError, TooManyFailuresError
-from dap_core.label_sets.manifest import Manifest, Segment, write_manifest
+from dap_core.errors import DestinationError, LabelSetError, ShardFailedError, StoreError, TooManyFailuresError
+from dap_core.label_sets.manifest import Manifest, Segment, read_manifest, write_manifest
 from dap_core.label_sets.plan import Plan, PlannedSet, PlanRow, describe_differences
 from dap_core.label_sets.segments import read_segments
 from dap_core.label_sets.shards import ShardEntry, ShardFooter, list_committed
 from dap_core.stores import Store
 
+T = TypeVar("T")
 ShardTask = tuple[tuple[PlanRow, ...], ShardFooter]
 """The rows of one shard, and a footer with its number and key."""
 MakeShard = Callable[[tuple[PlanRow, ...], ShardFooter], ShardEntry]
 """Labels the rows of one shard and commits it under the number and key of the given footer."""
-RunTasks = Callable[[list[ShardTask]], Iterable[ShardEntry]]
-"""Does tasks in any order and gives each entry when it is committed."""
+RunTasks = Callable[[list[ShardTask]], "Iterable[ShardEntry | FailedShard]"]
+"""Does tasks in any order and gives each entry when it is committed, or what says why a shard cannot be made."""
+OnEntry = Callable[[ShardEntry], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FailedShard:
+    """A shard that could not be made, and why; its images are neither labelled nor failed."""
+
+    shard: int
+    reason: str
+
+
+def ignore_entry(_entry: ShardEntry) -> None:
+    """Hears of a shard and does nothing."""
 
 
 def start_label_set(store: Store, plan: Plan, data: bytes) -> PlannedSet:
@@ -45,11 +62,14 @@ def start_label_set(store: Store, plan: Plan, data: bytes) -> PlannedSet:
     return found
 
 
-def find_committed(store: Store, plan: Plan | PlannedSet) -> dict[int, ShardEntry]:
-    """The winner of each shard that is already committed: the oldest object with the shard's key."""
+def find_committed(store: Store, plan: Plan | PlannedSet, known: Iterable[ShardEntry] = ()) -> dict[int, ShardEntry]:
+    """The winner of each shard that is already committed: the oldest object with the shard's key.
+
+    The footers of objects that are `known` are not read again.
+    """
     winners: dict[int, ShardEntry] = {}
     keys = {shard: plan.compute_shard_key(shard) for shard in plan.shards}
-    for entry in list_committed(store):
+    for entry in list_committed(store, known):
         shard = entry.footer.shard
         if shard in keys and entry.footer.shard_key == keys[shard]:
             winners.setdefault(shard, entry)
@@ -61,7 +81,8 @@ def run_plan(
     plan: PlannedSet,
     make_shard: MakeShard,
     *,
-    on_resumed: Callable[[ShardEntry], None] = lambda _entry: None,
+    on_resumed: OnEntry = ignore_entry,
+    on_committed: OnEntry = ignore_entry,
     max_failed: float = 1.0,
 ) -> Manifest:
     """Makes every shard of the plan that is not committed yet, one after the other; else as `run_tasks`."""
@@ -69,7 +90,7 @@ def run_plan(
     def run(tasks: list[ShardTask]) -> Iterator[ShardEntry]:
         return (make_shard(*task) for task in tasks)
 
-    return run_tasks(store, plan, run, on_resumed=on_resumed, max_failed=max_failed)
+    return run_tasks(store, plan, run, on_resumed=on_resumed, on_committed=on_committed, max_failed=max_failed)
 
 
 def run_tasks(
@@ -77,8 +98,8 @@ def run_tasks(
     plan: PlannedSet,
     run: RunTasks,
     *,
-    on_resumed: Callable[[ShardEntry], None] = lambda _entry: None,
-    on_committed: Callable[[ShardEntry], None] = lambda _entry: None,
+    on_resumed: OnEntry = ignore_entry,
+    on_committed: OnEntry = ignore_entry,
     max_failed: float = 1.0,
 ) -> Manifest:
     """Has `run` make every shard of the plan that is not committed yet, and writes the manifest.
@@ -86,25 +107,63 @@ def run_tasks(
     `on_resumed` hears of each shard found, `on_committed` of each one made. Interrupted (KeyboardInterrupt) or stopped
     by an error, a partial manifest of what is committed is written before the exception goes on.
 
-    Raises TooManyFailuresError, while shards remain, as soon as more than the share `max_failed` of all images failed.
+    Raises TooManyFailuresError, while shards remain, as soon as more than the share `max_failed` of all images failed,
+    and ShardFailedError when shards could not be made, after all others are done.
     """
+    failed: list[FailedShard] = []
+    committed = find_committed(store, plan)
+    made: list[ShardEntry] = []
     try:
-        committed = find_committed(store, plan)
         for shard in sorted(committed):
             on_resumed(committed[shard])
         tasks = [
             (plan.shards[shard], ShardFooter(shard, plan.compute_shard_key(shard), None, 0, 0, 0))
             for shard in sorted(plan.shards.keys() - committed.keys())
         ]
-        for entry in run(tasks) if tasks else ():
-            on_committed(entry)
-            committed[entry.footer.shard] = entry
-            if committed.keys() < plan.shards.keys():
-                _check_failures(plan, committed, max_failed)
+        with _closing(run(tasks) if tasks else ()) as results:
+            for result in results:
+                if isinstance(result, FailedShard):
+                    failed.append(result)
+                    continue
+                on_committed(result)
+                made.append(result)
+                committed[result.footer.shard] = result
+                if committed.keys() < plan.shards.keys():
+                    _check_failures(plan, committed, max_failed)
     finally:
-        manifest = _make_manifest(store, plan)
+        manifest = _describe(plan, _add_timings(store, find_committed(store, plan, committed.values()), made))
         write_manifest(store, manifest)
+    if failed and manifest.counts.num_incomplete:
+        raise ShardFailedError(_describe_failed(failed, len(plan.shards)))
     return manifest
+
+
+@contextmanager
+def _closing(results: Iterable[T]) -> Iterator[Iterable[T]]:
+    """Results whose maker ends before what comes after, whatever ended the loop over them."""
+    try:
+        yield results
+    finally:
+        if isinstance(results, Generator):
+            results.close()
+
+
+def _add_timings(store: Store, winners: dict[int, ShardEntry], made: Iterable[ShardEntry]) -> dict[int, ShardEntry]:
+    """The winners with how long they took, as this run or the last manifest has it."""
+    try:
+        known = {entry.data: entry.timings for segment in read_manifest(store)[0].segments for entry in segment.shards}
+    except (LabelSetError, StoreError):
+        known = {}
+    known |= {entry.data: entry.timings for entry in made}
+    return {shard: replace(entry, timings=known.get(entry.data)) for shard, entry in winners.items()}
+
+
+def _describe_failed(failed: list[FailedShard], num_shards: int) -> str:
+    first = failed[0]
+    return (
+        f"{len(failed)} of {num_shards} shards could not be made, such as shard {first.shard}: {first.reason}; "
+        "the others are committed, and the same run again tries these once more"
+    )
 
 
 def _check_failures(planned: PlannedSet, committed: dict[int, ShardEntry], max_failed: float) -> None:
@@ -114,10 +173,6 @@ def _check_failures(planned: PlannedSet, committed: dict[int, ShardEntry], max_f
             f"{counts.num_failed:,} of {counts.num_planned:,} images failed, more than the {max_failed:.0%} that are "
             "allowed; what was labelled can be read"
         )
-
-
-def _make_manifest(store: Store, planned: PlannedSet) -> Manifest:
-    return _describe(planned, find_committed(store, planned))
 
 
 def _describe(planned: PlannedSet, winners: dict[int, ShardEntry]) -> Manifest:

@@ -6,10 +6,14 @@ never written again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
 
 from dap_core.errors import DestinationError
+from dap_core.label_sets.key_index import KeyIndex
 from dap_core.label_sets.plan import Plan, PlannedSet, PlanRow, assign_shards, freeze_plan, read_plan
+from dap_core.label_sets.plan_rows import PlanRows
 from dap_core.label_sets.schema import Failure
 from dap_core.label_sets.settings import LabelingSettings
 from dap_core.label_sets.shards import ShardEntry, read_failures
@@ -45,7 +49,9 @@ def open_for_growth(store: Store, settings: LabelingSettings) -> PlannedSet:
 
 def add_new_images(store: Store, planned: PlannedSet, rows: Iterable[PlanRow]) -> PlannedSet:
     """Plans a segment for the rows whose keys are not planned yet; the same plan when there are none."""
-    return _add(store, planned, [row for row in rows if row.key not in planned.rows], num_superseded=0)
+    listed = PlanRows.from_rows(rows)
+    is_new = KeyIndex.from_rows(planned.rows).find(listed.hash_keys()) < 0
+    return _add(store, planned, listed.take(np.flatnonzero(is_new)), num_superseded=0)
 
 
 def add_failed_images(
@@ -84,11 +90,11 @@ def find_superseded(planned: PlannedSet) -> list[set[str]]:
     for plan in reversed(planned.segments):
         later.append(set(keys))
         if plan.num_superseded:
-            keys |= {row.key for rows in plan.shards.values() for row in rows}
+            keys |= {row.key for row in plan.shards.rows}
     return later[::-1]
 
 
-def _add(store: Store, planned: PlannedSet, rows: list[PlanRow], *, num_superseded: int) -> PlannedSet:
+def _add(store: Store, planned: PlannedSet, rows: Sequence[PlanRow], *, num_superseded: int) -> PlannedSet:
     if not rows:
         return planned
     shards = assign_shards(rows, first=max(planned.shards) + 1)

@@ -11,7 +11,9 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -20,6 +22,7 @@ import pyarrow.parquet as pq
 
 from dap_core.errors import LabelSetError
 from dap_core.label_sets.schema import FAILURE_SCHEMA, SHARD_SCHEMA, Failure, LabelSetRow, rows_to_batch
+from dap_core.label_sets.timings import ShardTimings
 from dap_core.stores import ObjectInfo, Store
 
 ROWS_PER_GROUP = 50
@@ -43,11 +46,12 @@ class ShardFooter:
 
 @dataclass(frozen=True, slots=True)
 class ShardEntry:
-    """A committed shard: its object and what its footer says."""
+    """A committed shard: its object, what its footer says, and how long it took where that is known."""
 
     data: str
     size: int
     footer: ShardFooter
+    timings: ShardTimings | None = field(default=None, compare=False)
 
 
 class ShardEncoder:
@@ -105,11 +109,16 @@ def rows_to_batches(rows: Iterable[LabelSetRow]) -> Iterator[pa.RecordBatch]:
         yield rows_to_batch(group)
 
 
-def list_committed(store: Store) -> list[ShardEntry]:
-    """Every shard object of the store, oldest first; reads footers only."""
+def list_committed(store: Store, known: Iterable[ShardEntry] = ()) -> list[ShardEntry]:
+    """Every shard object of the store, oldest first; reads footers only, and not those of `known` objects."""
     objects = [info for info in store.list_objects("data/") if _OBJECT_NAME.fullmatch(info.key)]
     objects.sort(key=lambda info: (info.modified, info.key))
-    return [ShardEntry(info.key, info.size, read_footer(store, info)) for info in objects]
+    footers = {entry.data: entry.footer for entry in known}
+    unread = [info for info in objects if info.key not in footers]
+    with ThreadPoolExecutor(max(1, store.num_parallel_reads)) as readers:
+        read = readers.map(partial(read_footer, store), unread)
+        footers |= {info.key: footer for info, footer in zip(unread, read, strict=True)}
+    return [ShardEntry(info.key, info.size, footers[info.key]) for info in objects]
 
 
 def read_footer(store: Store, info: ObjectInfo) -> ShardFooter:

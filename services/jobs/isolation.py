@@ -10,11 +10,11 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
-from dap_core.errors import ImageError, StoreError, WorkerCrashError
-from dap_core.labeler import PseudoLabeler
+from dap_core.errors import DapError, ImageError, StoreError, WorkerCrashError
+from dap_core.label_sets.labeling import LabelsStreams
 from dap_core.types import FailedImage, LabeledImage
 
-MakeLabeler = Callable[[], PseudoLabeler]
+MakeLabeler = Callable[[], LabelsStreams]
 Answer = LabeledImage | FailedImage
 _END_S = 5.0
 
@@ -33,7 +33,7 @@ class _Child:
 
 
 class IsolatedLabeler:
-    """Labels like a `PseudoLabeler`; an image on which the child dies is a failure `worker-crash`.
+    """Labels like a `PseudoLabeler`; an image on which the child dies or errs is a failure `worker-crash`.
 
     `make` is called in the child and has to be picklable. A child serves until it dies or this process ends.
     """
@@ -56,13 +56,14 @@ class IsolatedLabeler:
         child = self._child = self._child or self._start()
         try:
             child.pipe.send((data, labels))
-            answer: Answer | Exception = child.pipe.recv()
+            answer: Answer = child.pipe.recv()
         except (EOFError, OSError):
             child.close()
             self._child = None
-            return FailedImage(WorkerCrashError(_describe_death(child.process)))
-        if isinstance(answer, Exception):
-            raise answer
+            how = _describe_end(child.process)
+            return FailedImage(
+                WorkerCrashError(f"the process that labelled it died ({how}); look at the image by itself")
+            )
         return answer
 
     def _start(self) -> _Child:
@@ -71,24 +72,42 @@ class IsolatedLabeler:
         process = context.Process(target=_run, args=(self._make, theirs), daemon=True)
         process.start()
         theirs.close()
-        return _Child(process, ours)
+        child = _Child(process, ours)
+        try:
+            refusal: DapError | None = ours.recv()
+        except (EOFError, OSError):
+            child.close()
+            raise RuntimeError(f"no labeler starts in a child process ({_describe_end(process)})") from None
+        if refusal is not None:
+            child.close()
+            raise refusal
+        return child
 
 
 def _run(make: MakeLabeler, pipe: Connection) -> None:
-    """The child: a labeler that answers until the pipe is closed."""
+    """The child: says None when it is ready, or why it cannot be; then answers until the pipe is closed."""
     try:
         labeler = make()
-        while True:
-            data, labels = pipe.recv()
-            [answer] = labeler.label_stream([(partial(bytes, data), labels)])
-            pipe.send(answer)
-    except EOFError:
-        return
-    except Exception as error:  # noqa: BLE001 - it is raised where the images come from
+    except DapError as error:
         pipe.send(error)
+        return
+    pipe.send(None)
+    while True:
+        try:
+            data, labels = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(_label_one(labeler, data, labels))
 
 
-def _describe_death(process: BaseProcess) -> str:
+def _label_one(labeler: LabelsStreams, data: bytes, labels: tuple[str, ...]) -> Answer:
+    try:
+        [answer] = labeler.label_stream([(partial(bytes, data), labels)])
+    except Exception as error:  # noqa: BLE001 - whatever it is, this image met it
+        return FailedImage(WorkerCrashError(f"labelling it failed unexpectedly: {type(error).__name__}: {error}"))
+    return answer
+
+
+def _describe_end(process: BaseProcess) -> str:
     code = process.exitcode or 0
-    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    return f"the process that labelled it died ({how}); look at the image by itself"
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

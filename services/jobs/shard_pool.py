@@ -9,26 +9,26 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from functools import cached_property, partial
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from dap_core import errors
-from dap_core.classifiers import load_classifier
 from dap_core.errors import DapError
-from dap_core.label_sets.labeling import LabelsStreams, ShardLabeler
 from dap_core.label_sets.plan import PlanRow
-from dap_core.label_sets.runner import ShardTask
+from dap_core.label_sets.runner import FailedShard, ShardTask
+from dap_core.label_sets.schema import Failure, LabelSetRow
 from dap_core.label_sets.settings import LabelingSettings
 from dap_core.label_sets.shards import ShardEntry, ShardFooter
 from dap_core.label_sets.tally import Tally
-from dap_core.labeler import PseudoLabeler
+from dap_core.label_sets.timings import ShardTimings
 from dap_core.stores import Store
 from dap_core.types import ClassList
-from services.jobs.attempts import mark_attempt
-from services.jobs.isolation import IsolatedLabeler
+from services.jobs.shard_attempts import ShardWorker
+
+if TYPE_CHECKING:
+    from dap_core.labeler import PseudoLabeler
 
 OnTally = Callable[[Tally], None]
 
@@ -45,6 +45,11 @@ class LabelerSpec:
 
     def make(self, num_threads: int) -> PseudoLabeler:
         """The labeler, with as many lanes as threads on a CPU. Raises ClassifierError, InputError."""
+        import torch  # here: a labeler that only watches its child needs no torch of its own
+
+        from dap_core.classifiers import load_classifier
+        from dap_core.labeler import PseudoLabeler
+
         torch.set_num_threads(num_threads)
         loaded = load_classifier(self.classifier, weights=self.weights, classes=self.classes)
         settings: Any = self.settings
@@ -73,8 +78,8 @@ class ShardPool:
     gpus: float = 0.0
     on_tally: OnTally = field(default=lambda _tally: None)
 
-    def __call__(self, tasks: list[ShardTask]) -> Iterator[ShardEntry]:
-        """Does the tasks, and gives each entry when its shard is committed."""
+    def __call__(self, tasks: list[ShardTask]) -> Iterator[ShardEntry | FailedShard]:
+        """Does the tasks, and gives each entry when its shard is committed, or why it cannot be made."""
         import ray
         from ray.data import ActorPoolStrategy, DataContext
 
@@ -95,47 +100,47 @@ class ShardPool:
             num_gpus=self.gpus,
         )
         for row in receipts.iter_rows():
-            entry, tally = _read_receipt(json.loads(row["receipt"]))
+            result, tally = _read_receipt(json.loads(row["receipt"]))
             self.on_tally(tally)
-            yield entry
+            yield result
 
 
 class _Worker:
     """One labeler in an actor of its own."""
 
     def __init__(self, spec: LabelerSpec, source: Store, destination: Store, num_threads: int) -> None:
-        self._make = partial(spec.make, num_threads)
-        self._source, self._destination, self._settings = source, destination, spec.settings
+        self._worker = ShardWorker(partial(spec.make, num_threads), source, destination, spec.settings)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        [(rows, footer)] = map(_decode, batch["task"])
+        [task] = map(_decode, batch["task"])
         tally = Tally()
+
+        def begin_try() -> Callable[[LabelSetRow | Failure], None]:
+            nonlocal tally
+            tally = Tally()
+            return tally.add
+
         try:
-            with mark_attempt(self._destination, footer) as died_before:
-                labeler: LabelsStreams = self._isolated if died_before else self._labeler
-                label = ShardLabeler(labeler, self._source, self._destination, self._settings, tally.add)
-                entry = label(rows, footer)
-            receipt: dict[str, Any] = {"entry": asdict(entry), "tally": tally.to_dict()}
+            result = self._worker.label_shard(task, begin_try)
         except DapError as error:
-            receipt = {"error": type(error).__name__, "message": str(error)}
+            receipt: dict[str, Any] = {"error": type(error).__name__, "message": str(error)}
+        else:
+            kind = "failed" if isinstance(result, FailedShard) else "entry"
+            receipt = {kind: asdict(result), "tally": tally.to_dict()}
         return {"receipt": np.array([json.dumps(receipt)], object)}
 
-    @cached_property
-    def _labeler(self) -> PseudoLabeler:
-        return self._make()
 
-    @cached_property
-    def _isolated(self) -> IsolatedLabeler:
-        return IsolatedLabeler(self._make)
-
-
-def _read_receipt(values: dict[str, Any]) -> tuple[ShardEntry, Tally]:
+def _read_receipt(values: dict[str, Any]) -> tuple[ShardEntry | FailedShard, Tally]:
     """What a worker made. Raises the error that it met."""
     if "error" in values:
         kind: type[DapError] = getattr(errors, values["error"])
         raise kind(values["message"])
+    if "failed" in values:
+        return FailedShard(**values["failed"]), Tally()
     entry = values["entry"]
-    return ShardEntry(**{**entry, "footer": ShardFooter(**entry["footer"])}), Tally.from_dict(values["tally"])
+    timings = entry["timings"] and ShardTimings(**entry["timings"])
+    made = ShardEntry(**{**entry, "footer": ShardFooter(**entry["footer"]), "timings": timings})
+    return made, Tally.from_dict(values["tally"])
 
 
 def _encode(task: ShardTask) -> bytes:

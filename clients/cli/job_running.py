@@ -1,0 +1,84 @@
+"""Running a job in this process for a command: its record, its display, and how to go on when it ends early."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from clients.cli.console import ExitCode, stderr, warn
+from clients.cli.job_display import JobDisplay
+
+if TYPE_CHECKING:
+    from services.jobs.job_store import JobStore
+    from services.jobs.records import JobRecord
+    from services.jobs.specs import JobSpec
+
+
+def run_here(spec: JobSpec) -> JobRecord:
+    """Runs a job to its end; its record is kept where `DAP_STORE` says, else in a folder of the user's.
+
+    Raises what the job raises; an interrupt ends the command, with the line that goes on.
+    """
+    from services.jobs.kinds import find_runner
+    from services.jobs.runner import run_job
+
+    with _submitting(spec) as (jobs, job), JobDisplay(spec.kind) as display, _saying_how_to_go_on():
+        return run_job(jobs, job, find_runner(spec), listener=display)
+
+
+def choose_exit_code(record: JobRecord) -> ExitCode:
+    """What a command ends with for a job that came to its end."""
+    from services.jobs.records import JobState
+
+    codes = {JobState.SUCCEEDED: ExitCode.OK, JobState.PARTIALLY_SUCCEEDED: ExitCode.PARTLY_FAILED}
+    return codes.get(record.state, ExitCode.FAILED)
+
+
+@contextmanager
+def _submitting(spec: JobSpec) -> Iterator[tuple[JobStore, str]]:
+    """The job in its store; in one that is gone afterwards where the usual one cannot be written."""
+    from dap_core.errors import StoreError
+    from services.jobs.job_store import JobStore
+    from services.settings import read_job_root
+    from services.storage import open_store
+
+    root = read_job_root()
+    try:
+        jobs = JobStore(open_store(root))
+        submitted = jobs, jobs.submit(spec)
+    except StoreError as error:
+        warn(f"no record of the job is kept, as {root} cannot be written ({error}); DAP_STORE names another place")
+        with tempfile.TemporaryDirectory(prefix="dap-job-") as folder:
+            jobs = JobStore(open_store(folder))
+            yield jobs, jobs.submit(spec)
+        return
+    yield submitted
+
+
+@contextmanager
+def _saying_how_to_go_on() -> Iterator[None]:
+    """Whatever ends the job early, the user is told how it goes on; SIGTERM counts as an interrupt."""
+    from dap_core.errors import JobStoppedError, ShardFailedError, StoreError, TooManyFailuresError
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        _print_resume("interrupted")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except (StoreError, ShardFailedError, JobStoppedError, TooManyFailuresError):
+        _print_resume("stopped; what was committed stays")
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _print_resume(what: str) -> None:
+    stderr.print(f"{what}; to go on: {shlex.join(['dap', *sys.argv[1:]])}", markup=False, soft_wrap=True)

@@ -1,0 +1,32 @@
+"""`dap run`: a job from its record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clients.cli.console import reports_errors
+
+
+@reports_errors
+def run(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC.json", help="A job, as --print-spec prints it.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Run a job that is described in a file, here.
+
+    Every job keeps its description beside its record, so that it can be run again; `--print-spec` of `dap mine`
+    prints one without running it.
+
+    [bold]dap mine s3://photos --out s3://labels --print-spec > job.json[/bold]
+    [bold]dap run job.json[/bold]
+    """
+    from clients.cli.job_running import choose_exit_code, run_here
+    from clients.cli.mine_report import report_mining
+    from services.jobs.specs import parse_spec
+
+    record = run_here(parse_spec(spec.read_bytes(), str(spec)))
+    report_mining(record, as_json=as_json)
+    raise typer.Exit(choose_exit_code(record))

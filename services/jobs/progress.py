@@ -1,0 +1,79 @@
+"""Counting how far a job is, from any thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+
+from services.jobs.records import ProgressCounts
+
+_WINDOW_S = 60.0
+
+
+class Progress:
+    """Counters of one attempt, and the rate over the last minute."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` gives seconds."""
+        self._lock = threading.Lock()
+        self._clock = clock
+        self._unit, self._total, self._parts = "images", 0, 0
+        self._done = self._failed = self._parts_done = 0
+        self._by_type: Counter[str] = Counter()
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def start(self, total: int, *, unit: str = "images", parts: int = 0) -> None:
+        """Sets what is to be done; the rate counts from here."""
+        with self._lock:
+            self._unit, self._total, self._parts = unit, total, parts
+            self._samples.append((self._clock(), self._done))
+
+    def resume(self, num_done: int, num_failed: int) -> None:
+        """Counts what was done before, in one part; it is no part of the rate."""
+        with self._lock:
+            self._done += num_done
+            self._failed += num_failed
+            self._parts_done += 1
+            self._samples = deque((when, done + num_done) for when, done in self._samples)
+
+    def add(self, num_done: int = 0, failures: Mapping[str, int] | None = None, *, parts: int = 0) -> None:
+        """Counts what was done now: `failures` by type are among `num_done`. Negative numbers take back."""
+        with self._lock:
+            self._done += num_done
+            self._parts_done += parts
+            self._by_type.update(failures or {})
+            self._failed += sum((failures or {}).values())
+            self._note()
+
+    def read(self) -> ProgressCounts:
+        """The counts by now."""
+        with self._lock:
+            self._note()
+            rate = self._compute_rate()
+            return ProgressCounts(
+                unit=self._unit,
+                total=self._total,
+                done=self._done,
+                failed=self._failed,
+                failures_by_type={kind: number for kind, number in self._by_type.items() if number},
+                parts=self._parts,
+                parts_done=self._parts_done,
+                per_s=rate,
+                eta_s=round((self._total - self._done) / rate, 1) if rate else None,
+            )
+
+    def _note(self) -> None:
+        now = self._clock()
+        if len(self._samples) < 2 or now - self._samples[-1][0] >= 1:
+            self._samples.append((now, self._done))
+        while len(self._samples) > 2 and now - self._samples[1][0] > _WINDOW_S:
+            self._samples.popleft()
+
+    def _compute_rate(self) -> float | None:
+        if not self._samples:
+            return None
+        started, done = self._samples[0]
+        seconds = self._clock() - started
+        return round((self._done - done) / seconds, 3) if seconds > 0 and self._done > done else None

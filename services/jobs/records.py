@@ -1,0 +1,82 @@
+"""What is known of a job: its state, how far it is, and how it ended."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from dap_core.errors import JobRecordError
+
+
+class JobState(StrEnum):
+    """Where a job stands; one without an attempt is queued."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    PARTIALLY_SUCCEEDED = "PARTIALLY_SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more happens in this attempt."""
+        return self not in {JobState.QUEUED, JobState.RUNNING}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressCounts:
+    """How far a job is, in `unit`; `parts` are shards or the like."""
+
+    unit: str = "images"
+    total: int = 0
+    done: int = 0
+    """Those that failed among them, and what earlier runs did."""
+    failed: int = 0
+    failures_by_type: dict[str, int] = field(default_factory=dict)
+    """Of this attempt."""
+    parts: int = 0
+    parts_done: int = 0
+    per_s: float | None = None
+    """Over the last minute."""
+    eta_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord:
+    """The state of one attempt, as its runner last wrote it; times are ISO 8601, UTC."""
+
+    job: str
+    attempt: int
+    state: JobState
+    started: str
+    updated: str
+    """The heartbeat, by the clock of the runner."""
+    ended: str | None = None
+    stage: str | None = None
+    """What it is at, such as listing a bucket."""
+    progress: ProgressCounts = field(default_factory=ProgressCounts)
+    error_type: str | None = None
+    message: str | None = None
+    """Why it failed or was cancelled."""
+    warnings: tuple[str, ...] = ()
+    result: dict[str, Any] | None = None
+    host: str = ""
+    pid: int = 0
+
+    def to_json(self) -> str:
+        """The record as stored."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, data: bytes, place: str) -> JobRecord:
+        """The record that `to_json` wrote. Raises JobRecordError when it is damaged."""
+        try:
+            values = json.loads(data)
+            progress = ProgressCounts(**values["progress"])
+            state, warnings = JobState(values["state"]), tuple(values["warnings"])
+            return cls(**{**values, "state": state, "progress": progress, "warnings": warnings})
+        except (KeyError, TypeError, ValueError) as error:
+            raise JobRecordError(f"{place} is no record of a job: {error!r}") from error

@@ -1,0 +1,161 @@
+"""What can be asked for: one typed record for each kind of job.
+
+The command line, Python and JSON make the same record; where it runs is not in it but for the number of labelers.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from dap_core.errors import InputError
+from services.storage import open_store
+
+Place = Annotated[str, Field(min_length=1)]
+"""A local path or `s3://bucket/prefix`; never with credentials."""
+
+
+class _Fields(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+F = TypeVar("F", bound=_Fields)
+
+
+class JobSpec(_Fields):
+    """Base of all specs; `kind` tells them apart."""
+
+    kind: str
+
+    def to_json(self) -> str:
+        """The spec as it is stored; what was left out is there with its value."""
+        return self.model_dump_json(indent=2) + "\n"
+
+
+class SourceFields(_Fields):
+    """Which images are labelled, and where their labels come from."""
+
+    source: tuple[Place, ...] = Field(min_length=1)
+    """One folder, bucket, CSV or annotation file, or several image files."""
+    labels: tuple[str, ...] = ()
+    """The same labels for all images."""
+    label_pattern: str | None = None
+    """Regular expression whose group `label` finds the label in the key."""
+    label_table: Place | None = None
+    """CSV or Parquet file with the columns key and label."""
+    label_map: dict[str, str] = Field(default_factory=dict)
+    """Labels to mine for classes of annotations; an empty one leaves the class out."""
+
+    @field_validator("source", "label_table")
+    @classmethod
+    def _check_places(cls, value: Any) -> Any:
+        for place in value if isinstance(value, tuple) else [value] if value else []:
+            open_store(place)
+        return value
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> SourceFields:
+        given = [name for name in ("labels", "label_pattern", "label_table") if getattr(self, name)]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} exclude each other; give one of them")
+        return self
+
+
+class ClassifierFields(_Fields):
+    """Which classifier draws the maps."""
+
+    classifier: str = "lite0"
+    """lite0 (bundled), or a torchvision or timm network."""
+    weights: str | None = None
+    """Local .safetensors or .pth file, or a torchvision weights name."""
+    classes: str | None = None
+    """CSV index,wnid,name for weights that are not ImageNet-1k."""
+
+
+class RecipeFields(_Fields):
+    """How boxes are mined: a named recipe, and what differs from it."""
+
+    recipe: str = "aligned"
+    short_sides: tuple[int, ...] | None = None
+    """Pixels."""
+    thresholds: tuple[float, ...] | None = None
+    nms_iou: float | None = None
+
+
+class EngineFields(_Fields):
+    """What the network runs on."""
+
+    engine: Literal["auto", "openvino", "torch"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: str | None = None
+    """cpu, cuda, cuda:1, ...; left out, a GPU if there is one."""
+
+
+class MineSpec(JobSpec, SourceFields, ClassifierFields, RecipeFields, EngineFields):
+    """Mine pseudo boxes from images with image-level labels into a label set."""
+
+    kind: Literal["mine"] = "mine"
+    out: Place
+    """Where the label set goes."""
+    images: Literal["embed", "reference"] = "embed"
+    """Whether the label set holds the images or refers to them."""
+    cams: bool = True
+    """Whether it holds the maps."""
+    growth: Literal["none", "new-images", "failed-images"] = "none"
+    """What is added to a label set that is there."""
+    max_failures: float = Field(0.05, ge=0, le=1)
+    """Share of failed images above which the run stops early."""
+    labelers: int | None = Field(None, ge=1)
+    """Processes on Ray that label; left out, one process labels."""
+    ray: str | None = None
+    """Address of a Ray cluster; left out, a Ray of its own."""
+
+    @field_validator("out")
+    @classmethod
+    def _check_out(cls, value: str) -> str:
+        open_store(value)
+        return value
+
+    @model_validator(mode="after")
+    def _check_ray(self) -> MineSpec:
+        if self.ray is not None and self.labelers is None:
+            raise ValueError("ray says where labelers run; say how many with labelers")
+        return self
+
+
+KINDS: dict[str, type[JobSpec]] = {"mine": MineSpec}
+
+
+def parse_spec(text: str | bytes, place: str = "the job") -> JobSpec:
+    """The spec that a JSON text holds. Raises InputError naming each field, what was expected and what came."""
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{place} is no JSON: {error}") from error
+    return make_spec(values, place)
+
+
+def make_spec(values: Any, place: str = "the job") -> JobSpec:
+    """The spec of plain values. Raises InputError naming each field, what was expected and what came."""
+    kind = values.get("kind") if isinstance(values, dict) else None
+    if kind not in KINDS:
+        expected = f'expected a record with "kind": one of {", ".join(KINDS)}'
+        raise InputError(f"{place}: {expected}, got {kind!r}" if isinstance(values, dict) else f"{place}: {expected}")
+    return check_values(KINDS[kind], values, place)
+
+
+def check_values(model: type[F], values: Any, place: str) -> F:
+    """The record of these values. Raises InputError naming each field, what was expected and what came."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        listed = "; ".join(_describe(item) for item in error.errors())
+        raise InputError(f"{place}: {listed}") from error
+
+
+def _describe(item: Any) -> str:
+    field = ".".join(map(str, item["loc"]))
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{field}: {message}, got {item['input']!r}" if field else message
