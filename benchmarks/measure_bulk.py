@@ -58,8 +58,8 @@ def make_report(
     parts = [
         "# Bulk labelling",
         "",
-        f"`PYTHONPATH=. python benchmarks/measure_bulk.py {name}`: recipe aligned, lite0; source and destination in JuiceFS's S3 "
-        "gateway on the same two cores.",
+        f"`PYTHONPATH=. python benchmarks/measure_bulk.py {name}`: recipe aligned, lite0; source and destination in "
+        "JuiceFS's S3 gateway on the same two cores.",
         "",
         *describe_machine(),
         f"- {', '.join(f'{package} {version(package)}' for package in PACKAGES)}",

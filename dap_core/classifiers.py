@@ -6,10 +6,8 @@ that form is checked numerically, not by name.
 
 from __future__ import annotations
 
-import csv
 import importlib
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Literal
 from urllib.error import URLError
@@ -20,11 +18,11 @@ from torch import Tensor, nn
 
 from dap_core.backbones import split_timm_network, split_torchvision_network
 from dap_core.checkpoints import hash_tensors, load_weights, read_state_dict, rename_in_order
+from dap_core.class_lists import DEFAULT_CLASSIFIER, imagenet_classes
 from dap_core.errors import ClassifierError
 from dap_core.feature_grids import measure_feature_grid
 from dap_core.types import ClassList, FeatureGrid
 
-DEFAULT_CLASSIFIER = "lite0"
 RANDOM_WEIGHTS = "random"
 _BUNDLED = {f"lite{size}": f"tf_efficientnet_lite{size}" for size in (0, 1, 2)}
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -73,37 +71,6 @@ def load_classifier(
     else:
         network, mean, std = _load_local(_BUNDLED.get(name, name), Path(weights))
     return _finish(name, network.eval(), mean, std, classes)
-
-
-@cache
-def imagenet_classes() -> ClassList:
-    """The 1,000 ImageNet-1k classes in the order of the usual classifiers, which is the order of wnids."""
-    from timm.data import ImageNetInfo
-
-    info = ImageNetInfo("imagenet-1k")
-    wnids = [info.index_to_label_name(index) for index in range(info.num_classes())]
-    if wnids != sorted(set(wnids)):
-        raise ClassifierError("the installed timm lists ImageNet classes in an order other than that of wnids")
-    names = [info.index_to_description(index).split(",")[0] for index in range(len(wnids))]
-    return ClassList.from_pairs(zip(wnids, names, strict=True))
-
-
-def read_classes(path: Path) -> ClassList:
-    """The class list of a CSV file with the columns `index,wnid,name`; the index decides the order.
-
-    Raises ClassifierError unless the indices are 0 to K - 1, each once, the wnids are unique and no field is empty.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            rows = sorted((int(row["index"]), row["wnid"], row["name"]) for row in csv.DictReader(lines, restval=""))
-        classes = ClassList.from_pairs((wnid, name) for _, wnid, name in rows)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ClassifierError(f"class list {path} must be a CSV with columns index,wnid,name: {error}") from error
-    if not rows or [row[0] for row in rows] != list(range(len(rows))):
-        raise ClassifierError(f"class list {path} must have the indices 0 to K - 1, each once")
-    if not all(wnid and name for _, wnid, name in rows):
-        raise ClassifierError(f"class list {path} must give every class a wnid and a name")
-    return classes
 
 
 def _finish(name: str, network: nn.Module, mean: Rgb, std: Rgb, classes: ClassList | None) -> Classifier:

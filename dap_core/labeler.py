@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dap_core.cam import ClassifiedMaps, ResizedImage, compute_maps, resize_image, run_passes
-from dap_core.classifiers import DEFAULT_CLASSIFIER, Classifier, load_classifier
+from dap_core.class_lists import DEFAULT_CLASSIFIER
+from dap_core.classifiers import Classifier, load_classifier
 from dap_core.engines import Engine, EngineName, Precision, make_engine
 from dap_core.errors import ImageError, StoreError, UnknownLabelError
 from dap_core.images import DecodedImage, ImageLimits, decode_image, image_from_pillow, image_from_pixels
@@ -25,10 +26,7 @@ from dap_core.mining import mine_boxes
 from dap_core.pipelines import run_lanes
 from dap_core.recipes import DEFAULT_RECIPE, Recipe, get_recipe
 from dap_core.threads import single_threaded_libraries, use_one_torch_thread
-from dap_core.types import FailedImage, Label, LabeledImage
-
-AUTO = "auto"
-"""The label that stands for the classifier's own first choice."""
+from dap_core.types import AUTO, FailedImage, Label, LabeledImage
 
 ImageLike: TypeAlias = bytes | str | Path | NDArray[np.uint8] | Image.Image
 ImageSource: TypeAlias = ImageLike | Callable[[], bytes]

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from dap_core.errors import ImageError, StoreError, UnknownLabelError, WorkerCrashError
 
+AUTO = "auto"
+"""The label that stands for the classifier's own first choice."""
 FloatArray: TypeAlias = NDArray[np.float32]
 Label: TypeAlias = str | int
 

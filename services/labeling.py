@@ -12,10 +12,10 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import torch
 
-from dap_core.labeler import AUTO, PseudoLabeler
+from dap_core.labeler import PseudoLabeler
 from dap_core.recipes import Recipe
 from dap_core.threads import single_threaded_libraries, use_one_torch_thread
-from dap_core.types import ClassList, FailedImage, LabeledImage
+from dap_core.types import AUTO, ClassList, FailedImage, LabeledImage
 from services.settings import ServiceSettings
 
 Reply: TypeAlias = LabeledImage | FailedImage

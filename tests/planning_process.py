@@ -35,7 +35,7 @@ def run_plan_command(uri: str) -> dict[str, Any]:
 
 def plan_mining(uri: str, folder: str) -> dict[str, Any]:
     """Lists a bucket, freezes its plan into a folder, reads it back, resumes it, and looks for new images."""
-    from dap_core.classifiers import imagenet_classes
+    from dap_core.class_lists import imagenet_classes
     from dap_core.datasets.unknown_labels import find_unknown_labels
     from dap_core.label_sets.plan import assign_shards, freeze_plan
     from dap_core.label_sets.runner import find_committed, start_label_set

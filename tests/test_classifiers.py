@@ -14,7 +14,8 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dap_core.classifiers import Classifier, imagenet_classes, load_classifier, read_classes
+from dap_core.class_lists import imagenet_classes, read_classes
+from dap_core.classifiers import Classifier, load_classifier
 from dap_core.errors import ClassifierError
 from tests.builders import make_classes
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dap_core.classifiers import imagenet_classes
+from dap_core.class_lists import imagenet_classes
 from dap_core.datasets import FolderLabels, PatternLabels, SameLabels, TableLabels, open_source, read_image_folder
 from dap_core.datasets.unknown_labels import find_unknown_labels
 from dap_core.errors import SourceError

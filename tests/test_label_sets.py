@@ -66,12 +66,13 @@ def test_a_map_of_one_label_takes_about_two_kilobytes(tmp_path: Path) -> None:
     assert sum(cam.values.nbytes for cam in row.cams) == 2 * cells
 
 
-def test_two_runs_write_the_same_objects(tmp_path: Path) -> None:
+def test_two_runs_write_the_same_objects_but_for_how_long_they_took(tmp_path: Path) -> None:
     folder = write_colour_folder(tmp_path / "images")
     names = []
     for run in ("first", "second"):
         mine_folder(make_labeler(), folder, LocalStore(tmp_path / run))
-        names.append(sorted(info.key for info in LocalStore(tmp_path / run).list_objects()))
+        keys = sorted(info.key for info in LocalStore(tmp_path / run).list_objects())
+        names.append([key for key in keys if not key.startswith("manifests/")])
     assert names[0] == names[1]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dap_core.classifiers import imagenet_classes
+from dap_core.class_lists import imagenet_classes
 from dap_core.datasets import read_image_objects
 from dap_core.label_sets.plan import assign_shards
 from services.storage import S3Options, S3Store

@@ -59,8 +59,9 @@ def label_by_service(asked: Asked, url: str, api_key: str | None) -> Labeled:
 
 def label_here(asked: Asked) -> Labeled:
     """What a labeler of this process finds. Raises InputError for a recipe or a label that is not known."""
-    from dap_core.labeler import AUTO, PseudoLabeler
+    from dap_core.labeler import PseudoLabeler
     from dap_core.recipes import DEFAULT_RECIPE, customise_recipe, get_recipe
+    from dap_core.types import AUTO
     from services.api.answers import describe_model
     from services.labeling import ModelInfo
 

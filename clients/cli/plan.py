@@ -42,7 +42,11 @@ from clients.cli.source_options import (
 )
 
 if TYPE_CHECKING:
+    from dap_core.classifiers import Classifier
     from dap_core.datasets.unknown_labels import UnknownLabels
+    from dap_core.labeler import PseudoLabeler
+    from dap_core.recipes import Recipe
+    from dap_core.types import ClassList
     from services.sources import LabelledSource
 
 _TOP_LABELS = 5
@@ -109,11 +113,8 @@ def plan(
     [bold]dap plan photos/ --preview 64[/bold]
     [bold]dap plan photos/ --label-pattern '(?P<label>n[0-9]+)_'[/bold]
     """
-    from dap_core.classifiers import load_classifier, read_classes
     from dap_core.datasets.unknown_labels import find_unknown_labels
     from dap_core.errors import SourceError
-    from dap_core.label_sets.labeling import make_settings
-    from dap_core.labeler import PseudoLabeler
 
     if preview_out and not preview:
         raise ValueError("--preview-out says where a preview goes; give --preview N with it")
@@ -129,9 +130,7 @@ def plan(
             renamed=renamed,
             destination=str(preview_out) if preview_out else None,
         )
-    with stderr.status(f"loading {classifier}"):
-        loaded = load_classifier(classifier, weights=weights, classes=read_classes(classes) if classes else None)
-    unknown = find_unknown_labels(opened.source.rows, loaded.classes)
+    unknown = find_unknown_labels(opened.source.rows, _find_classes(classifier, weights, classes))
     overview = _overview(opened)
     warnings = _list_warnings(opened, overview, unknown)
     refusal = f"dap mine refuses this: {_describe(unknown)}" if unknown.are_too_many else None
@@ -142,10 +141,15 @@ def plan(
     shown = None
     if preview and not refusal:
         with stderr.status("starting the labeler"):
-            labeler = PseudoLabeler(loaded, recipe=chosen, engine=engine, precision=precision, device=device)  # type: ignore[arg-type]
-        store, embed_images = opened.source.store, images is ImageStorage.EMBED
-        settings = make_settings(labeler, store, embed_images=embed_images, store_cams=cams)
-        shown = run_preview(labeler, store, opened.source.rows, settings, num_images=preview, out=preview_out)
+            labeler = _start_labeler(_load(classifier, weights, classes), chosen, engine, precision, device)
+        shown = run_preview(
+            labeler,
+            opened.source,
+            num_images=preview,
+            out=preview_out,
+            embed_images=images is ImageStorage.EMBED,
+            store_cams=cams,
+        )
     if as_json:
         print_json(_to_json(overview, unknown, warnings, refusal, shown))
     elif shown:
@@ -153,6 +157,31 @@ def plan(
     if refusal:
         raise SourceError(refusal)
     raise typer.Exit(_exit_code(shown))
+
+
+def _find_classes(classifier: str, weights: str | None, classes: Path | None) -> ClassList:
+    """The classes that the classifier knows; of the bundled one without loading it, nor torch."""
+    from dap_core.class_lists import DEFAULT_CLASSIFIER, imagenet_classes
+
+    if classifier == DEFAULT_CLASSIFIER and weights is None and classes is None:
+        return imagenet_classes()
+    with stderr.status(f"loading {classifier}"):
+        return _load(classifier, weights, classes).classes
+
+
+def _load(classifier: str, weights: str | None, classes: Path | None) -> Classifier:
+    from dap_core.class_lists import read_classes
+    from dap_core.classifiers import load_classifier
+
+    return load_classifier(classifier, weights=weights, classes=read_classes(classes) if classes else None)
+
+
+def _start_labeler(
+    classifier: Classifier, recipe: Recipe, engine: str, precision: str, device: str | None
+) -> PseudoLabeler:
+    from dap_core.labeler import PseudoLabeler
+
+    return PseudoLabeler(classifier, recipe=recipe, engine=engine, precision=precision, device=device)  # type: ignore[arg-type]
 
 
 def _show_preview(shown: Preview, *, open_page: bool) -> None:
@@ -168,6 +197,7 @@ def _exit_code(shown: Preview | None) -> ExitCode:
 
 
 def _overview(opened: LabelledSource) -> Overview:
+    from dap_core.label_sets.key_index import count_keys
     from dap_core.label_sets.plan import assign_shards
 
     rows = opened.source.rows
@@ -181,7 +211,7 @@ def _overview(opened: LabelledSource) -> Overview:
         without_label=sum(not row.labels for row in rows),
         labels=len(counts),
         top_labels=tuple(ranked[:_TOP_LABELS]),
-        duplicates=len(rows) - len({row.key for row in rows}),
+        duplicates=len(rows) - count_keys(rows),
         skipped_files=opened.source.num_skipped,
     )
 

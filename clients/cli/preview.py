@@ -15,6 +15,7 @@ from clients.cli.console import image_progress, stderr
 from clients.cli.preview_report import Preview
 
 if TYPE_CHECKING:
+    from dap_core.datasets import Source
     from dap_core.label_sets import Failure, LabelSetRow, Manifest, PlanRow
     from dap_core.label_sets.settings import LabelingSettings
     from dap_core.label_sets.tally import Tally
@@ -41,26 +42,28 @@ def check_preview_folder(folder: Path) -> None:
 
 def run_preview(
     labeler: PseudoLabeler,
-    source: Store,
-    rows: Sequence[PlanRow],
-    settings: LabelingSettings,
+    source: Source,
     *,
     num_images: int,
     out: Path | None,
+    embed_images: bool = True,
+    store_cams: bool = True,
 ) -> Preview:
-    """Labels a sample of `rows` and writes its page; Ctrl-C ends it early with what was seen.
+    """Labels a sample of a source and writes its page; Ctrl-C ends it early with what was seen.
 
     The page goes to the folder `out`, the label set of the sample beside it; or alone to a new temporary folder.
     Raises SourceError when no image has a label, StoreError when the source fails.
     """
+    from dap_core.label_sets.labeling import make_settings
     from dap_core.label_sets.tally import Tally
 
-    labelled = find_labelled(rows)
-    sample = [rows[position] for position in draw_sample(labelled, num_images)]
+    labelled = find_labelled(source.rows)
+    settings = make_settings(labeler, source.store, embed_images=embed_images, store_cams=store_cams)
+    sample = [source.rows[position] for position in draw_sample(labelled, num_images)]
     stream, manifest, page = _Stream(Tally()), None, None
     with tempfile.TemporaryDirectory(prefix=_TEMPORARY) as scratch, _ending_on_interrupt():
         place = Path(scratch) / _LABELS
-        manifest = _label_sample(labeler, source, sample, settings, place, stream)
+        manifest = _label_sample(labeler, source.store, sample, settings, place, stream)
         page = _write_page(place, out)
         if out:
             shutil.move(place, out / _LABELS)

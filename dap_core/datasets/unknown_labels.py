@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from dap_core.label_sets.plan_rows import PlanRow, PlanRows
-from dap_core.labeler import AUTO
-from dap_core.types import ClassList
+from dap_core.types import AUTO, ClassList
 
 MAX_UNKNOWN_SHARE = 0.05
 _NUM_NAMED = 5

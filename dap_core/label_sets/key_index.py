@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dap_core.label_sets.plan_rows import BATCH_ROWS, PlanRows
+from dap_core.label_sets.plan_rows import BATCH_ROWS, PlanRow, PlanRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,11 @@ class KeyIndex:
             return np.full(len(digests), -1)
         places = np.minimum(np.searchsorted(self.digests, digests), len(self.digests) - 1)
         return np.where(self.digests[places] == digests, self.positions[places], -1)
+
+
+def count_keys(rows: Sequence[PlanRow]) -> int:
+    """How many different keys there are."""
+    return len(KeyIndex.from_rows(PlanRows.from_rows(rows)).digests)
 
 
 def compare_rows(ours: KeyIndex, theirs: KeyIndex) -> list[str]:

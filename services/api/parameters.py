@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from starlette.datastructures import QueryParams
 
-from dap_core.labeler import AUTO
 from dap_core.recipes import DEFAULT_RECIPE, RECIPES, Recipe, customise_recipe
+from dap_core.types import AUTO
 from services.api.problems import ProblemError, make_pointer
 
 _MAX_LABELS, _MAX_LABEL_LENGTH, _MAX_ERRORS = 100, 200, 20

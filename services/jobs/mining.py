@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from dap_core.classifiers import load_classifier, read_classes
+from dap_core.class_lists import read_classes
+from dap_core.classifiers import load_classifier
 from dap_core.datasets import Source
 from dap_core.datasets.unknown_labels import find_unknown_labels
 from dap_core.engines import choose_engine, make_engine
@@ -139,7 +140,7 @@ def _run_here(
     make = partial(spec.make, torch.get_num_threads())
     worker = ShardWorker(make, source, destination, spec.settings, labeler)
 
-    def run(tasks: list[ShardTask]) -> Iterator[ShardEntry | FailedShard]:
+    def run(tasks: Sequence[ShardTask]) -> Iterator[ShardEntry | FailedShard]:
         return (worker.label_shard(task, counts.begin_try) for task in tasks)
 
     return run
@@ -161,7 +162,7 @@ def _run_on_ray(
         on_tally=counts.add_tally,
     )
 
-    def run(tasks: list[ShardTask]) -> Iterator[ShardEntry | FailedShard]:
+    def run(tasks: Sequence[ShardTask]) -> Iterator[ShardEntry | FailedShard]:
         with connect_ray(spec.ray):
             yield from pool(tasks)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -78,7 +78,7 @@ class ShardPool:
     gpus: float = 0.0
     on_tally: OnTally = field(default=lambda _tally: None)
 
-    def __call__(self, tasks: list[ShardTask]) -> Iterator[ShardEntry | FailedShard]:
+    def __call__(self, tasks: Sequence[ShardTask]) -> Iterator[ShardEntry | FailedShard]:
         """Does the tasks, and gives each entry when its shard is committed, or why it cannot be made."""
         import ray
         from ray.data import ActorPoolStrategy, DataContext
