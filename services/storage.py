@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
+
+import pyarrow as pa
 
 from dap_core.errors import InputError, ObjectChangedError
 from dap_core.stores import LocalStore, ObjectInfo, Store
@@ -117,10 +118,11 @@ class S3Store:
         name = {"Bucket": self.bucket, "Key": self._full_key(key)}
 
         def send() -> None:
+            body = pa.BufferReader(data)  # a file over the bytes themselves
             if len(data) <= _MULTIPART_BYTES:
-                self._client.put_object(**name, Body=io.BytesIO(data))
+                self._client.put_object(**name, Body=body)
             else:
-                self._client.upload_fileobj(io.BytesIO(data), **name)
+                self._client.upload_fileobj(body, **name)
 
         self._call(f"put {self.uri}/{key}", send)
 

@@ -17,7 +17,7 @@ from dap_core.label_sets.labeling import ShardLabeler
 from dap_core.label_sets.plan import PlannedSet
 from dap_core.label_sets.runner import run_plan, start_label_set
 from dap_core.stores import Store
-from services.storage import S3Store
+from services.storage import S3Options, S3Store
 from tests.builders import encode_image, make_pixels, make_toy_classifier
 from tests.faulty_proxy import Choose, FaultyProxy, through
 from tests.mining_builders import SMALL_RECIPE, plan_source
@@ -27,6 +27,7 @@ OF_BODIES = ("short", "stall", "trickle")
 FAULTS = ("500", "503", "reset", "cut", "unheard", *OF_BODIES)
 SHARES = (0.05, 0.2)
 OUTAGES = ("refused", "503")
+PATIENCE_S = S3Options().patience_s
 RESUME_S = 30.0
 """How soon after an outage the first request has to come through."""
 
@@ -63,7 +64,8 @@ class World:
     def check(self, proxy: FaultyProxy, run: Run) -> None:
         """Has `run` do all through the proxy: no image fails, and every shard is that of the calm run."""
         labels = self.server.make_store("labels")
-        self.label(through(proxy, self.source), through(proxy, labels), run)
+        source, through_labels = (through(proxy, store, patience_s=PATIENCE_S) for store in (self.source, labels))
+        self.label(source, through_labels, run)
         found, expected = open_label_set(labels), open_label_set(self.calm)
         assert verify_label_set(found) == []
         assert [entry.data for entry in found.shards] == [entry.data for entry in expected.shards]

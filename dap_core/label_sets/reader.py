@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from dap_core.label_sets.manifest import Manifest, read_manifest
 from dap_core.label_sets.plan import PlannedSet, read_plan
 from dap_core.label_sets.schema import SHARD_SCHEMA, Failure, LabelSetRow, batch_to_rows
 from dap_core.label_sets.segments import find_superseded, is_current
-from dap_core.label_sets.shards import ROWS_PER_GROUP, ShardEntry, open_shard, read_failures
+from dap_core.label_sets.shards import ROWS_PER_GROUP, ShardEntry, open_shard, parse_object_name, read_failures
 from dap_core.stores import LocalStore, Store
 from dap_core.types import ClassList
 
@@ -57,6 +58,13 @@ class LabelSet:
             yield from file.iter_batches(batch_size=ROWS_PER_GROUP, columns=columns)
         except pa.ArrowException as error:
             raise LabelSetError(f"{entry.data} is damaged: {error}") from error
+
+    def read_checked(self, entry: ShardEntry) -> bytes:
+        """The object of one shard; raises LabelSetError when it is not the one that its name hashes."""
+        data = self.store.get(entry.data)
+        if hashlib.sha256(data).hexdigest() != parse_object_name(entry.data)[1]:
+            raise LabelSetError(f"{entry.data} is damaged: its bytes are not those its name hashes")
+        return data
 
     def rows(self, *, images: bool = False, cams: bool = True) -> Iterator[LabelSetRow]:
         """All labelled images, in stored order."""

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from dap_core.errors import LabelSetError
 from dap_core.label_sets.schema import FAILURE_SCHEMA, SHARD_SCHEMA, Failure, LabelSetRow, rows_to_batch
 from dap_core.label_sets.timings import ShardTimings
+from dap_core.memory import release_memory
 from dap_core.stores import ObjectInfo, Store
 
 ROWS_PER_GROUP = 50
@@ -97,9 +98,11 @@ def commit_shard(
     name = _put_failures(store, footer.shard, failures) if failures else None
     footer = replace(footer, failures=name, num_ok=num_ok, num_failed=len(failures), num_boxes=num_boxes)
     data = encoder.finish(footer)
-    key = _object_name("data", footer.shard, data)
+    key, size = _object_name("data", footer.shard, data), len(data)
     store.put(key, data)
-    return ShardEntry(key, len(data), footer)
+    del data, encoder
+    release_memory()
+    return ShardEntry(key, size, footer)
 
 
 def rows_to_batches(rows: Iterable[LabelSetRow]) -> Iterator[pa.RecordBatch]:

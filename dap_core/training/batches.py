@@ -1,0 +1,99 @@
+"""Batches for training: encoded images are read here, decoded and augmented in worker processes, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import cv2
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from dap_core.training.augment import AugmentConfig, TrainingBatch, make_batch
+from dap_core.training.order import SampleOrder
+from dap_core.training.samples import Sample, SampleSource
+
+_AHEAD_PER_WORKER = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchPlan:
+    """Which batches a worker trains on, for how long: steps [start, stop) of global batches of `batch_size` images."""
+
+    batch_size: int
+    stop: int
+    seed: int
+    start: int = 0
+    rank: int = 0
+    num_ranks: int = 1
+
+
+_Encoded = tuple[int, list[Sample]]
+
+
+class _Decoder(Dataset[TrainingBatch]):
+    """Turns encoded batches into training batches; what the workers run. Its keys are the encoded batches."""
+
+    def __init__(self, config: AugmentConfig, seed: int) -> None:
+        self._config, self._seed = config, seed
+
+    def __getitem__(self, encoded: _Encoded) -> TrainingBatch:
+        step, samples = encoded
+        return make_batch(step, samples, self._config, self._seed)
+
+
+def read_batches(
+    source: SampleSource, plan: BatchPlan, config: AugmentConfig, *, num_workers: int = 2
+) -> Iterator[TrainingBatch]:
+    """The batches of a plan in order; what is in them depends on source, seed and step alone.
+
+    Images are read in this process, a group at a time, and decoded by `num_workers` processes (0: here), a few batches
+    ahead. Raises ImageError, StoreError, LabelSetError.
+    """
+    encoded = _read_encoded(source, plan)
+    loader = DataLoader(
+        _Decoder(config, plan.seed),
+        batch_size=None,
+        sampler=_Once(encoded),  # its items reach the workers as they are
+        num_workers=num_workers,
+        prefetch_factor=_AHEAD_PER_WORKER if num_workers else None,
+        collate_fn=None,
+        multiprocessing_context="spawn" if num_workers else None,
+        worker_init_fn=partial(_start_worker) if num_workers else None,
+    )
+    yield from loader
+
+
+class _Once(Iterable[_Encoded]):
+    """An iterable over an iterator, for a loader that asks once."""
+
+    def __init__(self, items: Iterator[_Encoded]) -> None:
+        self._items = items
+
+    def __iter__(self) -> Iterator[_Encoded]:
+        return self._items
+
+
+def _read_encoded(source: SampleSource, plan: BatchPlan) -> Iterator[_Encoded]:
+    order = SampleOrder(source.identity, source.groups, plan.seed)
+    for step in range(plan.start, plan.stop):
+        places = order.take_batch(step, plan.batch_size, rank=plan.rank, num_ranks=plan.num_ranks)
+        yield step, _read_places(source, places)
+
+
+def _read_places(source: SampleSource, places: list[tuple[int, int]]) -> list[Sample]:
+    """The samples at these places, in order; neighbours of one group are read together."""
+    samples: list[Sample] = []
+    start = 0
+    for end in range(1, len(places) + 1):
+        if end == len(places) or places[end][0] != places[start][0]:
+            samples += source.read(places[start][0], [row for _, row in places[start:end]])
+            start = end
+    return samples
+
+
+def _start_worker(_number: int) -> None:
+    """One thread in each worker: the cores are shared by processes."""
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
