@@ -18,6 +18,7 @@ from services.jobs.records import JobRecord, JobState
 
 HEARTBEAT_S = 5.0
 _GRACE_S = 2.0
+_INTERRUPT = signal.SIGUSR2  # not SIGINT, which is ignored in what a script starts in the background
 _LOG = logging.getLogger(__name__)
 
 
@@ -42,12 +43,16 @@ class Heart:
         self._ended = threading.Event()
         self._is_superseded = False
         self._runner = threading.current_thread()
+        self._is_main = self._runner is threading.main_thread()
+        self._handler_before: Any = None
         self._thread = threading.Thread(target=self._beat, name="dap-heartbeat", daemon=True)
 
     def __enter__(self) -> Heart:
         """Writes the first record. Raises StoreError."""
         self._context.add_event("state", state=JobState.RUNNING)
         self._attempt.write(self._record)
+        if self._is_main:
+            self._handler_before = signal.signal(_INTERRUPT, signal.default_int_handler)
         self._thread.start()
         return self
 
@@ -56,6 +61,8 @@ class Heart:
     ) -> None:
         self._ended.set()
         self._thread.join()
+        if self._is_main:
+            signal.signal(_INTERRUPT, self._handler_before)
 
     def end(
         self,
@@ -97,9 +104,8 @@ class Heart:
             self._attempt.write(self._make_record())
 
     def _interrupt(self) -> None:
-        is_main = self._runner is threading.main_thread()
-        if not self._ended.wait(_GRACE_S) and is_main and self._runner.ident:
-            signal.pthread_kill(self._runner.ident, signal.SIGINT)
+        if not self._ended.wait(_GRACE_S) and self._is_main and self._runner.ident:
+            signal.pthread_kill(self._runner.ident, _INTERRUPT)
 
     def _write(self, record: JobRecord) -> None:
         try:
