@@ -8,30 +8,56 @@ from pathlib import Path
 from dap_core.datasets.annotated_source import annotations_to_source
 from dap_core.datasets.annotation_files import READERS, check_readable, holds_annotations, read_annotations
 from dap_core.datasets.annotations import AnnotatedImage, Annotations, Problem
+from dap_core.datasets.few_shot import (
+    PAPER_SHOTS,
+    Counting,
+    Shots,
+    read_shots,
+    read_voc_years,
+    sample_shots,
+    select_shots,
+    write_shots,
+)
 from dap_core.datasets.image_folder import read_image_folder, read_image_objects
 from dap_core.datasets.image_list import read_csv_list, read_image_files
 from dap_core.datasets.label_rules import FolderLabels, LabelRule, PatternLabels, SameLabels, TableLabels
 from dap_core.datasets.source import Source, is_image_name
+from dap_core.datasets.synthetic import make_synthetic_set
+from dap_core.datasets.synthetic_classes import make_synthetic_classes
+from dap_core.datasets.synthetic_scenes import Scene, SceneKind, render_scene
 from dap_core.errors import DestinationError, SourceError
 
 __all__ = [
+    "PAPER_SHOTS",
     "READERS",
     "AnnotatedImage",
     "Annotations",
+    "Counting",
     "FolderLabels",
     "LabelRule",
     "PatternLabels",
     "Problem",
     "SameLabels",
+    "Scene",
+    "SceneKind",
+    "Shots",
     "Source",
     "TableLabels",
     "annotations_to_source",
+    "make_synthetic_classes",
+    "make_synthetic_set",
     "open_source",
     "read_annotations",
     "read_csv_list",
     "read_image_files",
     "read_image_folder",
     "read_image_objects",
+    "read_shots",
+    "read_voc_years",
+    "render_scene",
+    "sample_shots",
+    "select_shots",
+    "write_shots",
 ]
 
 
