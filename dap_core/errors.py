@@ -5,6 +5,7 @@
     │   ├── ImageError           one image cannot be labelled; `error_type` says why
     │   ├── UnknownLabelError    a label is not in the class list
     │   ├── ClassifierError      a network or its weights cannot be used
+    │   ├── CheckpointError      a detector's checkpoint is damaged, or does not fit
     │   ├── SourceError          a folder, CSV or file list cannot be read
     │   ├── DestinationError     the place to write to is taken or unsuitable
     │   ├── JobMissingError      there is no such job
@@ -83,6 +84,12 @@ class ClassifierError(InputError):
     """The network is not of the supported form, or its weights do not fit or cannot be had."""
 
     error_type = "unusable-classifier"
+
+
+class CheckpointError(InputError):
+    """A checkpoint of a detector is damaged, or its tensors do not fit the detector."""
+
+    error_type = "unusable-checkpoint"
 
 
 class SourceError(InputError):
