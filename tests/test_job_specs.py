@@ -7,7 +7,8 @@ import json
 import pytest
 
 from dap_core.errors import InputError
-from services.jobs.specs import MineSpec, make_spec, parse_spec
+from services.jobs.kinds import find_runner
+from services.jobs.specs import KINDS, MineSpec, make_spec, parse_spec
 
 MINE = {"kind": "mine", "source": ["s3://photos/animals"], "out": "s3://labels/animals"}
 
@@ -16,6 +17,11 @@ def test_a_spec_comes_back_from_json_as_it_was():
     spec = make_spec({**MINE, "labels": ["auto"], "short_sides": [96, 160], "label_map": {"cat": "Egyptian cat"}})
     assert isinstance(spec, MineSpec)
     assert parse_spec(spec.to_json()) == spec
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_job_can_be_run(kind: str):
+    assert callable(find_runner(KINDS[kind].model_construct(kind=kind)))
 
 
 def test_a_stored_spec_says_everything_so_that_later_defaults_change_nothing():

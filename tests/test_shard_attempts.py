@@ -16,8 +16,8 @@ from dap_core.label_sets.labeling import LabelsStreams
 from dap_core.label_sets.runner import find_committed, run_tasks, start_label_set
 from dap_core.label_sets.tally import Tally
 from dap_core.stores import LocalStore
-from services.jobs.attempts import AttemptMarks
 from services.jobs.shard_attempts import MAX_DEATHS, ShardWorker
+from services.jobs.shard_marks import ShardMarks
 from tests.mining_builders import make_labeler, plan_folder, write_colour_folder
 
 POISON, TRAP = b"poison at the end", b"trap at the end"
@@ -86,7 +86,7 @@ def leave_marks(mining: Mining, shard: int, number: int) -> None:
         run_tasks(mining.store, planned, lambda tasks: (footers.extend(one for _, one in tasks), next(iter(())))[1])
     [footer] = [one for one in footers if one.shard == shard]
     for _ in range(number):
-        AttemptMarks(mining.store, footer)
+        ShardMarks(mining.store, footer)
 
 
 def test_an_undisturbed_run_tries_each_shard_once_and_leaves_no_mark(tmp_path: Path):

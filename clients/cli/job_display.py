@@ -54,7 +54,7 @@ class JobDisplay:
         if stderr.is_terminal:
             self._draw(counts)
         else:
-            stderr.print(f"{counts.done:,} of {counts.total:,} {counts.unit}, {_describe(counts)}", soft_wrap=True)
+            stderr.print(f"{counts.done:,} of {counts.total:,} images, {_describe(counts)}", soft_wrap=True)
 
     def on_warning(self, text: str) -> None:
         """Prints a warning, above the bar."""

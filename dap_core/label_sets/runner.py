@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TypeVar, overload
+from typing import TypeVar
 
 from dap_core.errors import DestinationError, LabelSetError, ShardFailedError, StoreError, TooManyFailuresError
 from dap_core.label_sets.manifest import Manifest, Segment, read_manifest, write_manifest
@@ -23,7 +23,7 @@ ShardTask = tuple[tuple[PlanRow, ...], ShardFooter]
 """The rows of one shard, and a footer with its number and key."""
 MakeShard = Callable[[tuple[PlanRow, ...], ShardFooter], ShardEntry]
 """Labels the rows of one shard and commits it under the number and key of the given footer."""
-RunTasks = Callable[[Sequence[ShardTask]], "Iterable[ShardEntry | FailedShard]"]
+RunTasks = Callable[["ShardTasks"], "Iterable[ShardEntry | FailedShard]"]
 """Does tasks in any order and gives each entry when it is committed, or what says why a shard cannot be made."""
 OnEntry = Callable[[ShardEntry], None]
 
@@ -37,8 +37,8 @@ class FailedShard:
 
 
 @dataclass(frozen=True)
-class ShardTasks(Sequence[ShardTask]):
-    """The shards of a plan that are to be made, each read from the plan when it is asked for."""
+class ShardTasks:
+    """The shards of a plan that are to be made, each read from the plan when its turn comes."""
 
     plan: PlannedSet
     numbers: Sequence[int]
@@ -46,17 +46,9 @@ class ShardTasks(Sequence[ShardTask]):
     def __len__(self) -> int:
         return len(self.numbers)
 
-    @overload
-    def __getitem__(self, index: int) -> ShardTask: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> ShardTasks: ...
-
-    def __getitem__(self, index: int | slice) -> ShardTask | ShardTasks:
-        if isinstance(index, slice):
-            return ShardTasks(self.plan, self.numbers[index])
-        number = self.numbers[index]
-        return self.plan.shards[number], ShardFooter(number, self.plan.compute_shard_key(number), None, 0, 0, 0)
+    def __iter__(self) -> Iterator[ShardTask]:
+        for number in self.numbers:
+            yield self.plan.shards[number], ShardFooter(number, self.plan.compute_shard_key(number), None, 0, 0, 0)
 
 
 def ignore_entry(_entry: ShardEntry) -> None:
@@ -110,7 +102,7 @@ def run_plan(
 ) -> Manifest:
     """Makes every shard of the plan that is not committed yet, one after the other; else as `run_tasks`."""
 
-    def run(tasks: Sequence[ShardTask]) -> Iterator[ShardEntry]:
+    def run(tasks: ShardTasks) -> Iterator[ShardEntry]:
         return (make_shard(*task) for task in tasks)
 
     return run_tasks(store, plan, run, on_resumed=on_resumed, on_committed=on_committed, max_failed=max_failed)

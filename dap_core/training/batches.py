@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from itertools import groupby
+from operator import itemgetter
 
 import cv2
 import torch
@@ -58,9 +59,8 @@ def read_batches(
         sampler=_Once(encoded),  # its items reach the workers as they are
         num_workers=num_workers,
         prefetch_factor=_AHEAD_PER_WORKER if num_workers else None,
-        collate_fn=None,
         multiprocessing_context="spawn" if num_workers else None,
-        worker_init_fn=partial(_start_worker) if num_workers else None,
+        worker_init_fn=_start_worker if num_workers else None,
     )
     yield from loader
 
@@ -84,13 +84,8 @@ def _read_encoded(source: SampleSource, plan: BatchPlan) -> Iterator[_Encoded]:
 
 def _read_places(source: SampleSource, places: list[tuple[int, int]]) -> list[Sample]:
     """The samples at these places, in order; neighbours of one group are read together."""
-    samples: list[Sample] = []
-    start = 0
-    for end in range(1, len(places) + 1):
-        if end == len(places) or places[end][0] != places[start][0]:
-            samples += source.read(places[start][0], [row for _, row in places[start:end]])
-            start = end
-    return samples
+    groups = groupby(places, key=itemgetter(0))
+    return [sample for group, rows in groups for sample in source.read(group, [row for _, row in rows])]
 
 
 def _start_worker(_number: int) -> None:

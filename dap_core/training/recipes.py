@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from dap_core.errors import InputError
 from dap_core.training.augment import AugmentConfig
-
-TrainingPrecision = Literal["float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +31,6 @@ class TrainRecipe:
         """The learning rate of a step, counted from 0."""
         warm = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
         return float(self.lr * warm * 0.1 ** sum(step >= milestone for milestone in self.milestones))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The recipe as plain JSON values."""
-        return asdict(self)
 
 
 _PAPER_SIDES = AugmentConfig(short_sides=(96, 160, 320, 640))

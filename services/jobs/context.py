@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from dap_core.errors import JobStoppedError
+from services.jobs.events import EventLog
 from services.jobs.progress import Progress
 
 
@@ -27,7 +28,7 @@ class Listener(Protocol):
         ...
 
 
-class Silent:
+class _Silent:
     """A listener that does nothing."""
 
     def on_stage(self, text: str | None) -> None:
@@ -40,23 +41,14 @@ class Silent:
         """Nothing."""
 
 
-class EventSink(Protocol):
-    """Where events go."""
-
-    def add(self, time: str, kind: str, values: dict[str, Any]) -> None:
-        """Takes an event; `time` is ISO 8601, UTC."""
-        ...
-
-
 class JobContext:
     """Passed to the code of a job; its calls are cheap, nothing is written in them."""
 
-    def __init__(self, events: EventSink | None = None, listener: Listener | None = None) -> None:
-        """Without `events` they are dropped."""
+    def __init__(self, events: EventLog, listener: Listener | None = None) -> None:
         self.progress = Progress()
         self.stage: str | None = None
         self.warnings: list[str] = []
-        self._events, self._listener = events, listener or Silent()
+        self._events, self._listener = events, listener or _Silent()
         self.stop_reason: str | None = None
         """Why the job is to stop."""
 
@@ -80,8 +72,7 @@ class JobContext:
 
     def add_event(self, kind: str, **values: Any) -> None:
         """Notes that something happened."""
-        if self._events:
-            self._events.add(format_now(), kind, values)
+        self._events.add(format_now(), kind, values)
 
     def report(self) -> None:
         """Call after each change of `progress`. Raises JobStoppedError when the job is to stop."""

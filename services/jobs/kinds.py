@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from services.jobs.runner import RunKind
-from services.jobs.specs import JobSpec, MineSpec
+from services.jobs.specs import JobSpec
+
+_RUNNERS = {"mine": ("services.jobs.mining", "run_mine")}
 
 
 def find_runner(spec: JobSpec) -> RunKind:
     """The code that does what a spec asks for; imported only now, as it is heavy."""
-    if isinstance(spec, MineSpec):
-        from services.jobs.mining import run_mine
-
-        return run_mine
-    raise NotImplementedError(f"nothing runs jobs of kind {spec.kind}")
+    module, name = _RUNNERS[spec.kind]
+    run: RunKind = getattr(import_module(module), name)
+    return run

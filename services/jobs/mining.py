@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from dap_core.errors import SourceError
 from dap_core.label_sets import Manifest
 from dap_core.label_sets.labeling import describe_settings
 from dap_core.label_sets.plan import PlannedSet, assign_shards, freeze_plan
-from dap_core.label_sets.runner import FailedShard, RunTasks, ShardTask, find_committed, run_tasks, start_label_set
+from dap_core.label_sets.runner import FailedShard, RunTasks, ShardTasks, find_committed, run_tasks, start_label_set
 from dap_core.label_sets.segments import add_failed_images, add_new_images, open_for_growth
 from dap_core.label_sets.settings import LabelingSettings
 from dap_core.label_sets.shards import ShardEntry
@@ -140,7 +140,7 @@ def _run_here(
     make = partial(spec.make, torch.get_num_threads())
     worker = ShardWorker(make, source, destination, spec.settings, labeler)
 
-    def run(tasks: Sequence[ShardTask]) -> Iterator[ShardEntry | FailedShard]:
+    def run(tasks: ShardTasks) -> Iterator[ShardEntry | FailedShard]:
         return (worker.label_shard(task, counts.begin_try) for task in tasks)
 
     return run
@@ -162,7 +162,7 @@ def _run_on_ray(
         on_tally=counts.add_tally,
     )
 
-    def run(tasks: Sequence[ShardTask]) -> Iterator[ShardEntry | FailedShard]:
+    def run(tasks: ShardTasks) -> Iterator[ShardEntry | FailedShard]:
         with connect_ray(spec.ray):
             yield from pool(tasks)
 

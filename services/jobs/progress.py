@@ -19,15 +19,15 @@ class Progress:
         """`clock` gives seconds."""
         self._lock = threading.Lock()
         self._clock = clock
-        self._unit, self._total, self._parts = "images", 0, 0
+        self._total = self._parts = 0
         self._done = self._failed = self._parts_done = 0
         self._by_type: Counter[str] = Counter()
         self._samples: deque[tuple[float, int]] = deque()
 
-    def start(self, total: int, *, unit: str = "images", parts: int = 0) -> None:
+    def start(self, total: int, *, parts: int) -> None:
         """Sets what is to be done; the rate counts from here."""
         with self._lock:
-            self._unit, self._total, self._parts = unit, total, parts
+            self._total, self._parts = total, parts
             self._samples.append((self._clock(), self._done))
 
     def resume(self, num_done: int, num_failed: int) -> None:
@@ -53,7 +53,6 @@ class Progress:
             self._note()
             rate = self._compute_rate()
             return ProgressCounts(
-                unit=self._unit,
                 total=self._total,
                 done=self._done,
                 failed=self._failed,

@@ -20,17 +20,11 @@ class JobState(StrEnum):
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
 
-    @property
-    def is_final(self) -> bool:
-        """Whether nothing more happens in this attempt."""
-        return self not in {JobState.QUEUED, JobState.RUNNING}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressCounts:
-    """How far a job is, in `unit`; `parts` are shards or the like."""
+    """How far a job is, in images; `parts` are shards."""
 
-    unit: str = "images"
     total: int = 0
     done: int = 0
     """Those that failed among them, and what earlier runs did."""

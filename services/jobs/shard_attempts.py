@@ -17,8 +17,8 @@ from dap_core.label_sets.runner import FailedShard, ShardTask
 from dap_core.label_sets.settings import LabelingSettings
 from dap_core.label_sets.shards import ShardEntry
 from dap_core.stores import Store
-from services.jobs.attempts import AttemptMarks
 from services.jobs.isolation import IsolatedLabeler, MakeLabeler
+from services.jobs.shard_marks import ShardMarks
 
 MAX_DEATHS = 10
 """After so many dead attempts a shard is given up."""
@@ -45,7 +45,7 @@ class ShardWorker:
 
         Raises the errors of the project that end a run: StoreRefusedError, StoreUnavailableError, InputError.
         """
-        marks = AttemptMarks(self.destination, task[1])
+        marks = ShardMarks(self.destination, task[1])
         try:
             result = self._label_marked(task, begin_try, marks.num_earlier)
         except StoreUnavailableError:  # nor could the mark be taken away

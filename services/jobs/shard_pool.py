@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ import numpy as np
 from dap_core import errors
 from dap_core.errors import DapError
 from dap_core.label_sets.plan import PlanRow
-from dap_core.label_sets.runner import FailedShard, ShardTask
+from dap_core.label_sets.runner import FailedShard, ShardTask, ShardTasks
 from dap_core.label_sets.schema import Failure, LabelSetRow
 from dap_core.label_sets.settings import LabelingSettings
 from dap_core.label_sets.shards import ShardEntry, ShardFooter
@@ -78,7 +78,7 @@ class ShardPool:
     gpus: float = 0.0
     on_tally: OnTally = field(default=lambda _tally: None)
 
-    def __call__(self, tasks: Sequence[ShardTask]) -> Iterator[ShardEntry | FailedShard]:
+    def __call__(self, tasks: ShardTasks) -> Iterator[ShardEntry | FailedShard]:
         """Does the tasks, and gives each entry when its shard is committed, or why it cannot be made."""
         import ray
         from ray.data import ActorPoolStrategy, DataContext

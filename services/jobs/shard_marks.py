@@ -10,7 +10,7 @@ from dap_core.label_sets.shards import ShardFooter
 from dap_core.stores import Store
 
 
-class AttemptMarks:
+class ShardMarks:
     """The marks of one shard: each attempt puts one first, and only the death of its process leaves it."""
 
     def __init__(self, store: Store, footer: ShardFooter) -> None:
