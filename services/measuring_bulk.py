@@ -12,24 +12,20 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import cycle, islice
-from multiprocessing import get_context
 from statistics import median
 from typing import Any
 
 import psutil
 
-from dap_core.datasets import Source
 from dap_core.errors import DapError
-from dap_core.label_sets import PlanRow
-from dap_core.labeler import PseudoLabeler
 from dap_core.stores import Store
+from services.bare_labeler import BareLabeler, EncodedImage
 from services.storage import open_store
 
-EncodedImage = tuple[bytes, str]
 WAYS = {"one process": (), "a labeler on Ray": ("--labelers", "1")}
 _WATCH_S = 0.25
 _UPLOADS = 16
@@ -83,10 +79,10 @@ def measure_bulk_speed(
     """
     rates: dict[str, list[float]] = {way: [] for way in WAYS}
     bare_rates, start_ups = [], {way: list[float]() for way in WAYS}
-    with _scratch(scratch) as root, ProcessPoolExecutor(1, get_context("spawn"), initializer=_load) as bare:
+    with _scratch(scratch) as root, BareLabeler() as bare:
         upload_copies(images, open_store(f"{root}/images"), len(images))
         for number in range(num_rounds):
-            bare_rates.append(bare.submit(_run_bare, list(images)).result())
+            bare_rates.append(bare.measure_rate(images))
             for way, options in WAYS.items():
                 out = f"{root}/labels-{number}-{len(options)}"
                 result = run_mine_command([f"{root}/images", "--out", out, *options]).result
@@ -127,14 +123,6 @@ def measure_bulk_memory(
                 rate = run.result["images_per_s"]
                 peaks.append(BulkPeak(way, count, round(run.peak_mib), rate, round(again.seconds, 2)))
     return peaks
-
-
-def read_images(source: Source, limit: int) -> list[EncodedImage]:
-    """The first images of a source with their first label."""
-    rows: list[PlanRow] = list(islice(source.rows, limit))
-    with ThreadPoolExecutor(_UPLOADS) as readers:
-        data = readers.map(lambda row: source.store.get(row.key), rows)
-        return [(read, row.labels[0]) for read, row in zip(data, rows, strict=True)]
 
 
 def upload_copies(images: Sequence[EncodedImage], store: Store, count: int) -> None:
@@ -200,20 +188,3 @@ def _scratch(place: str) -> Iterator[str]:
         with ThreadPoolExecutor(_UPLOADS) as deleters:
             for _ in deleters.map(store.delete, keys):
                 pass
-
-
-_labeler: PseudoLabeler | None = None
-
-
-def _load() -> None:
-    global _labeler
-    _labeler = PseudoLabeler()
-
-
-def _run_bare(images: list[EncodedImage]) -> float:
-    """Images per second of the bare labeler."""
-    assert _labeler is not None
-    began = time.perf_counter()
-    for _ in _labeler.label_stream(images):
-        pass
-    return len(images) / (time.perf_counter() - began)

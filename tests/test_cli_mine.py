@@ -114,7 +114,7 @@ def test_nothing_but_bad_images_ends_with_four(tmp_path: Path) -> None:
     [
         (["--recipe", "papre"], "there is no recipe 'papre'; known: paper"),
         (["--classifier", "resnet5000"], "no network 'resnet5000'"),
-        (["--weights", "none.pth"], "weights file none.pth does not exist"),
+        (["--weights", "none.pth"], "none.pth does not exist"),
         (["--scales", "big"], "--scales must be numbers separated by commas, got 'big'"),
         (["--scales", "64,64"], "different short sides"),
         (["--scales", "8"], "32 to 4096"),

@@ -42,6 +42,18 @@ def test_a_printed_job_is_run_and_makes_what_mine_makes(jobs: JobStore, tmp_path
     assert rows[0] == rows[1]
 
 
+def test_local_places_of_a_job_mean_the_same_from_every_folder(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ["--weights", "net.safetensors", "--classes", "own.csv", "--label-table", "labels.csv", "--print-spec"]
+    values = json.loads(run("mine", "photos", "--out", "labels", *options).stdout)
+    names = {"source": ["photos"], "out": "labels", "weights": "net.safetensors", "classes": "own.csv"}
+    for name, place in (names | {"label_table": "labels.csv"}).items():
+        expected = [str(tmp_path / one) for one in place] if isinstance(place, list) else str(tmp_path / place)
+        assert values[name] == expected
+    published = run("mine", "photos", "--out", "labels", "--weights", "IMAGENET1K_V2", "--print-spec")
+    assert json.loads(published.stdout)["weights"] == "IMAGENET1K_V2"
+
+
 def test_the_record_of_a_job_says_what_was_asked_how_far_it_came_and_how_it_ended(jobs: JobStore, tmp_path: Path):
     photos = write_photos(tmp_path / "photos", 24)
     (photos / "espresso" / "bad.png").write_bytes(b"no image")

@@ -105,9 +105,11 @@ def bench_serve(
 
     [bold]dap bench serve --images imagenet/[/bold]
     """
+    from dap_core.datasets import open_source
+    from services.bare_labeler import read_images
     from services.measuring import make_contestant, measure_serving
 
-    encoded = _read_encoded(images, _SERVED_IMAGES)
+    encoded = read_images(open_source([images]), _SERVED_IMAGES)
     contestants = [make_contestant("one process", encoded, "--no-ray"), make_contestant("Ray Serve", encoded)]
     names = [one.name for one in contestants]
     with stderr.status("starting the servers and sending images"):
@@ -156,12 +158,12 @@ def bench_bulk(
     [bold]dap bench bulk --images imagenet/ --scratch s3://labels/bench[/bold]
     [bold]dap bench bulk --images imagenet/ --scratch s3://labels/bench --memory 1000 --memory 10000[/bold]
     """
-    from services.jobs.specs import SourceFields
-    from services.measuring_bulk import measure_bulk_memory, measure_bulk_speed, read_images
-    from services.sources import open_labelled_source
+    from services.bare_labeler import read_images
+    from services.measuring_bulk import measure_bulk_memory, measure_bulk_speed
+    from services.sources import open_source_at
 
     with stderr.status("reading images"):
-        encoded = read_images(open_labelled_source(SourceFields(source=(images,))).source, limit)
+        encoded = read_images(open_source_at([images]), limit)
     with stderr.status("labelling from store to store"):
         bare, speeds = measure_bulk_speed(encoded, scratch, num_rounds=rounds)
     peaks = []
@@ -178,14 +180,6 @@ def bench_bulk(
     if peaks:
         table = [(one.way, f"{one.num_images:,}", f"{one.peak_mib:,.0f} MiB", f"{one.resume_s:.1f} s") for one in peaks]
         stdout.print(make_table(f"memory, short sides {memory_scales}", ("", "images", "peak", "resuming"), table))
-
-
-def _read_encoded(folder: Path, count: int) -> list[tuple[bytes, str]]:
-    """The first images of a folder with their first label."""
-    from dap_core.datasets import open_source
-
-    source = open_source([folder])
-    return [(source.store.get(row.key), row.labels[0]) for row in source.rows[:count]]
 
 
 def _print_mining(speed: MiningSpeed, peaks: dict[int, float]) -> None:

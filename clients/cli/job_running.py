@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -33,7 +33,16 @@ def run_here(spec: JobSpec) -> JobRecord:
         return run_job(jobs, job, find_runner(spec), listener=display)
 
 
-def choose_exit_code(record: JobRecord) -> ExitCode:
+def run_and_report(spec: JobSpec, *, as_json: bool) -> NoReturn:
+    """Runs a job here, prints what came of it, and ends the command."""
+    from clients.cli.mine_report import report_mining
+
+    record = run_here(spec)
+    report_mining(record, as_json=as_json)
+    raise typer.Exit(_choose_exit_code(record))
+
+
+def _choose_exit_code(record: JobRecord) -> ExitCode:
     """What a command ends with for a job that came to its end."""
     from services.jobs.records import JobState
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from clients.cli.console import parse_numbers
-
-if TYPE_CHECKING:
-    from dap_core.recipes import Recipe
+from clients.cli.source_options import make_absolute
 
 
 class ImageStorage(StrEnum):
@@ -35,13 +34,34 @@ DeviceOption = Annotated[
 ]
 
 
-def choose_recipe(name: str, scales: str | None, thresholds: str | None, nms_iou: float | None) -> Recipe:
-    """The named recipe with what the options change. Raises InputError, ValueError."""
-    from dap_core.recipes import customise_recipe, get_recipe
-
-    return customise_recipe(
-        get_recipe(name),
-        short_sides=parse_numbers(scales, "--scales", int),
-        thresholds=parse_numbers(thresholds, "--thresholds", float),
-        nms_iou=nms_iou,
-    )
+def make_labeling_fields(
+    *,
+    recipe: str,
+    scales: str | None,
+    thresholds: str | None,
+    nms_iou: float | None,
+    classifier: str,
+    weights: str | None,
+    classes: Path | None,
+    images: ImageStorage,
+    cams: bool,
+    engine: str,
+    precision: str,
+    device: str | None,
+) -> dict[str, Any]:
+    """The fields of a spec that these options stand for; local paths are made absolute. Raises ValueError."""
+    is_file = weights is not None and bool(Path(weights).suffix)
+    return {
+        "recipe": recipe,
+        "short_sides": parse_numbers(scales, "--scales", int),
+        "thresholds": parse_numbers(thresholds, "--thresholds", float),
+        "nms_iou": nms_iou,
+        "classifier": classifier,
+        "weights": make_absolute(str(weights)) if is_file else weights,
+        "classes": classes and make_absolute(str(classes)),
+        "images": images.value,
+        "cams": cams,
+        "engine": engine,
+        "precision": precision,
+        "device": device,
+    }

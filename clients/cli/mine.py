@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from clients.cli.console import parse_numbers, reports_errors
+from clients.cli.console import reports_errors
 from clients.cli.labeling_options import (
     CamsOption,
     DeviceOption,
@@ -19,6 +19,7 @@ from clients.cli.labeling_options import (
     RecipeOption,
     ScalesOption,
     ThresholdsOption,
+    make_labeling_fields,
 )
 from clients.cli.source_options import (
     ClassesOption,
@@ -32,9 +33,6 @@ from clients.cli.source_options import (
     make_absolute,
     make_source_fields,
 )
-
-if TYPE_CHECKING:
-    from services.jobs.specs import JobSpec
 
 
 @reports_errors
@@ -92,45 +90,35 @@ def mine(
     fields = make_source_fields(
         source, label=label, label_pattern=label_pattern, label_table=label_table, renamed=renamed
     )
-    fields |= {
-        "out": make_absolute(out),
-        "recipe": recipe,
-        "short_sides": parse_numbers(scales, "--scales", int),
-        "thresholds": parse_numbers(thresholds, "--thresholds", float),
-        "nms_iou": nms_iou,
-        "classifier": classifier,
-        "weights": weights,
-        "classes": classes and make_absolute(str(classes)),
-        "images": images.value,
-        "cams": cams,
-        "engine": engine,
-        "precision": precision,
-        "device": device,
-        "growth": _choose_growth(extend, retry_failed),
-        "max_failures": max_failures,
-        "labelers": labelers,
-        "ray": ray,
-    }
+    fields |= make_labeling_fields(
+        recipe=recipe,
+        scales=scales,
+        thresholds=thresholds,
+        nms_iou=nms_iou,
+        classifier=classifier,
+        weights=weights,
+        classes=classes,
+        images=images,
+        cams=cams,
+        engine=engine,
+        precision=precision,
+        device=device,
+    )
+    growth = _choose_growth(extend, retry_failed)
+    fields |= {"out": make_absolute(out), "growth": growth, "max_failures": max_failures}
+    fields |= {"labelers": labelers, "ray": ray}
     _run_or_print(fields, print_spec=print_spec, as_json=as_json)
 
 
 def _run_or_print(fields: dict[str, Any], *, print_spec: bool, as_json: bool) -> None:
+    from clients.cli.job_running import run_and_report
     from services.jobs.specs import make_spec
 
     spec = make_spec({"kind": "mine", **fields}, "dap mine")
     if print_spec:
         sys.stdout.write(spec.to_json())
-        return
-    _run(spec, as_json)
-
-
-def _run(spec: JobSpec, as_json: bool) -> None:
-    from clients.cli.job_running import choose_exit_code, run_here
-    from clients.cli.mine_report import report_mining
-
-    record = run_here(spec)
-    report_mining(record, as_json=as_json)
-    raise typer.Exit(choose_exit_code(record))
+    else:
+        run_and_report(spec, as_json=as_json)
 
 
 def _choose_growth(extend: bool, retry_failed: bool) -> str:

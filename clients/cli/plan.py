@@ -24,7 +24,7 @@ from clients.cli.labeling_options import (
     RecipeOption,
     ScalesOption,
     ThresholdsOption,
-    choose_recipe,
+    make_labeling_fields,
 )
 from clients.cli.preview import check_preview_folder, run_preview
 from clients.cli.preview_report import Preview, print_preview
@@ -42,11 +42,9 @@ from clients.cli.source_options import (
 )
 
 if TYPE_CHECKING:
-    from dap_core.classifiers import Classifier
+    from dap_core.datasets import Source
     from dap_core.datasets.unknown_labels import UnknownLabels
-    from dap_core.labeler import PseudoLabeler
-    from dap_core.recipes import Recipe
-    from dap_core.types import ClassList
+    from services.jobs.specs import LabelingFields
     from services.sources import LabelledSource
 
 _TOP_LABELS = 5
@@ -115,12 +113,29 @@ def plan(
     """
     from dap_core.datasets.unknown_labels import find_unknown_labels
     from dap_core.errors import SourceError
+    from services.jobs.labelers import find_classes, make_recipe
+    from services.jobs.specs import LabelingFields, check_values
 
     if preview_out and not preview:
         raise ValueError("--preview-out says where a preview goes; give --preview N with it")
     if preview_out:
         check_preview_folder(preview_out)
-    chosen = choose_recipe(recipe, scales, thresholds, nms_iou)
+    chosen = make_labeling_fields(
+        recipe=recipe,
+        scales=scales,
+        thresholds=thresholds,
+        nms_iou=nms_iou,
+        classifier=classifier,
+        weights=weights,
+        classes=classes,
+        images=images,
+        cams=cams,
+        engine=engine,
+        precision=precision,
+        device=device,
+    )
+    labeling = check_values(LabelingFields, chosen, "dap plan")
+    make_recipe(labeling)
     with stderr.status("listing"):
         opened = open_labelled_source(
             source,
@@ -130,7 +145,8 @@ def plan(
             renamed=renamed,
             destination=str(preview_out) if preview_out else None,
         )
-    unknown = find_unknown_labels(opened.source.rows, _find_classes(classifier, weights, classes))
+    with stderr.status(f"looking at the classes of {classifier}"):
+        unknown = find_unknown_labels(opened.source.rows, find_classes(labeling))
     overview = _overview(opened)
     warnings = _list_warnings(opened, overview, unknown)
     refusal = f"dap mine refuses this: {_describe(unknown)}" if unknown.are_too_many else None
@@ -138,18 +154,7 @@ def plan(
         _print_overview(overview, unknown)
         for warning in warnings:
             warn(warning)
-    shown = None
-    if preview and not refusal:
-        with stderr.status("starting the labeler"):
-            labeler = _start_labeler(_load(classifier, weights, classes), chosen, engine, precision, device)
-        shown = run_preview(
-            labeler,
-            opened.source,
-            num_images=preview,
-            out=preview_out,
-            embed_images=images is ImageStorage.EMBED,
-            store_cams=cams,
-        )
+    shown = _preview(labeling, opened.source, preview, preview_out) if preview and not refusal else None
     if as_json:
         print_json(_to_json(overview, unknown, warnings, refusal, shown))
     elif shown:
@@ -159,29 +164,15 @@ def plan(
     raise typer.Exit(_exit_code(shown))
 
 
-def _find_classes(classifier: str, weights: str | None, classes: Path | None) -> ClassList:
-    """The classes that the classifier knows; of the bundled one without loading it, nor torch."""
-    from dap_core.class_lists import DEFAULT_CLASSIFIER, imagenet_classes
+def _preview(labeling: LabelingFields, source: Source, num_images: int, out: Path | None) -> Preview:
+    from services.jobs.labelers import load_chosen_classifier, make_labeler
 
-    if classifier == DEFAULT_CLASSIFIER and weights is None and classes is None:
-        return imagenet_classes()
-    with stderr.status(f"loading {classifier}"):
-        return _load(classifier, weights, classes).classes
-
-
-def _load(classifier: str, weights: str | None, classes: Path | None) -> Classifier:
-    from dap_core.class_lists import read_classes
-    from dap_core.classifiers import load_classifier
-
-    return load_classifier(classifier, weights=weights, classes=read_classes(classes) if classes else None)
-
-
-def _start_labeler(
-    classifier: Classifier, recipe: Recipe, engine: str, precision: str, device: str | None
-) -> PseudoLabeler:
-    from dap_core.labeler import PseudoLabeler
-
-    return PseudoLabeler(classifier, recipe=recipe, engine=engine, precision=precision, device=device)  # type: ignore[arg-type]
+    with stderr.status("starting the labeler"):
+        labeler = make_labeler(labeling, load_chosen_classifier(labeling))
+    embed_images = labeling.images == "embed"
+    return run_preview(
+        labeler, source, num_images=num_images, out=out, embed_images=embed_images, store_cams=labeling.cams
+    )
 
 
 def _show_preview(shown: Preview, *, open_page: bool) -> None:

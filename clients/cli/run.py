@@ -23,10 +23,7 @@ def run(
     [bold]dap mine s3://photos --out s3://labels --print-spec > job.json[/bold]
     [bold]dap run job.json[/bold]
     """
-    from clients.cli.job_running import choose_exit_code, run_here
-    from clients.cli.mine_report import report_mining
+    from clients.cli.job_running import run_and_report
     from services.jobs.specs import parse_spec
 
-    record = run_here(parse_spec(spec.read_bytes(), str(spec)))
-    report_mining(record, as_json=as_json)
-    raise typer.Exit(choose_exit_code(record))
+    run_and_report(parse_spec(spec.read_bytes(), str(spec)), as_json=as_json)

@@ -13,7 +13,6 @@ from dap_core.datasets.few_shot import (
     Counting,
     Shots,
     read_shots,
-    read_voc_years,
     sample_shots,
     select_shots,
     write_shots,
@@ -25,6 +24,7 @@ from dap_core.datasets.source import Source, is_image_name
 from dap_core.datasets.synthetic import make_synthetic_set
 from dap_core.datasets.synthetic_classes import make_synthetic_classes
 from dap_core.datasets.synthetic_scenes import Scene, SceneKind, render_scene
+from dap_core.datasets.voc_years import read_voc_years
 from dap_core.errors import DestinationError, SourceError
 
 __all__ = [

@@ -6,16 +6,13 @@ import os
 import time
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from dap_core.class_lists import read_classes
-from dap_core.classifiers import load_classifier
 from dap_core.datasets import Source
 from dap_core.datasets.unknown_labels import find_unknown_labels
-from dap_core.engines import choose_engine, make_engine
+from dap_core.engines import choose_engine
 from dap_core.errors import SourceError
 from dap_core.label_sets import Manifest
 from dap_core.label_sets.labeling import describe_settings
@@ -26,16 +23,16 @@ from dap_core.label_sets.settings import LabelingSettings
 from dap_core.label_sets.shards import ShardEntry
 from dap_core.label_sets.timings import measure_span
 from dap_core.labeler import PseudoLabeler
-from dap_core.recipes import Recipe, customise_recipe, get_recipe
 from dap_core.stores import Store
 from dap_core.types import ClassList
 from services.jobs.context import JobContext
+from services.jobs.labelers import load_chosen_classifier, make_labeler, make_recipe, read_own_classes
 from services.jobs.mining_counts import MiningCounts
 from services.jobs.outcomes import Outcome
 from services.jobs.records import JobState
 from services.jobs.shard_attempts import ShardWorker
 from services.jobs.shard_pool import LabelerSpec, ShardPool
-from services.jobs.specs import MineSpec, RecipeFields
+from services.jobs.specs import MineSpec
 from services.ray_session import connect_ray
 from services.sources import open_labelled_source
 from services.storage import open_store
@@ -77,17 +74,7 @@ def run_mine(spec: MineSpec, context: JobContext) -> Outcome:
     return _make_outcome(spec, manifest, counts, began, source.num_skipped)
 
 
-def make_recipe(fields: RecipeFields) -> Recipe:
-    """The named recipe with what the spec changes. Raises InputError."""
-    return customise_recipe(
-        get_recipe(fields.recipe),
-        short_sides=fields.short_sides,
-        thresholds=fields.thresholds,
-        nms_iou=fields.nms_iou,
-    )
-
-
-def check_labels(source: Source, classes: ClassList, context: JobContext) -> None:
+def _check_labels(source: Source, classes: ClassList, context: JobContext) -> None:
     """Warns of labels that are no classes; raises SourceError when too many images have one."""
     unknown = find_unknown_labels(source.rows, classes)
     if unknown.are_too_many:
@@ -100,24 +87,21 @@ def _load(
     spec: MineSpec, source: Source, context: JobContext, *, is_new: bool
 ) -> tuple[LabelerSpec, PseudoLabeler | None]:
     """What makes a labeler; of a new label set one is made before anything is written, and given for use here."""
-    recipe = make_recipe(spec)
-    classes = read_classes(Path(spec.classes)) if spec.classes else None
-    loaded = load_classifier(spec.classifier, weights=spec.weights, classes=classes)
-    check_labels(source, loaded.classes, context)
+    loaded = load_chosen_classifier(spec)
+    _check_labels(source, loaded.classes, context)
     choice = choose_engine(engine=spec.engine, precision=spec.precision, device=spec.device)
     settings = describe_settings(
         loaded,
-        recipe,
+        make_recipe(spec),
         (choice.engine, choice.precision),
         source.store,
         embed_images=spec.images == "embed",
         store_cams=spec.cams,
     )
-    labeler_spec = LabelerSpec(settings, spec.classifier, spec.weights, classes, spec.device)
+    labeler_spec = LabelerSpec(settings, spec.classifier, spec.weights, read_own_classes(spec), spec.device)
     if not is_new:
         return labeler_spec, None
-    engine = make_engine(loaded, engine=spec.engine, precision=spec.precision, device=spec.device)
-    labeler = PseudoLabeler(recipe=recipe, engine=engine)
+    labeler = make_labeler(spec, loaded)
     return labeler_spec, labeler if spec.labelers is None else None
 
 

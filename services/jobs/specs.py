@@ -93,16 +93,21 @@ class EngineFields(_Fields):
     """cpu, cuda, cuda:1, ...; left out, a GPU if there is one."""
 
 
-class MineSpec(JobSpec, SourceFields, ClassifierFields, RecipeFields, EngineFields):
+class LabelingFields(ClassifierFields, RecipeFields, EngineFields):
+    """How images are labelled, and what is kept of it."""
+
+    images: Literal["embed", "reference"] = "embed"
+    """Whether the label set holds the images or refers to them."""
+    cams: bool = True
+    """Whether it holds the maps."""
+
+
+class MineSpec(JobSpec, SourceFields, LabelingFields):
     """Mine pseudo boxes from images with image-level labels into a label set."""
 
     kind: Literal["mine"] = "mine"
     out: Place
     """Where the label set goes."""
-    images: Literal["embed", "reference"] = "embed"
-    """Whether the label set holds the images or refers to them."""
-    cams: bool = True
-    """Whether it holds the maps."""
     growth: Literal["none", "new-images", "failed-images"] = "none"
     """What is added to a label set that is there."""
     max_failures: float = Field(0.05, ge=0, le=1)
