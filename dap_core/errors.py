@@ -17,7 +17,6 @@
     │   └── StoreUnavailableError   the store could not be reached or failed for as long as was waited
     ├── WorkerCrashError         the process that labelled an image died on it
     ├── TooManyFailuresError     stop: a run failed on more images than were allowed
-    ├── TrainingError            stop: a loss is not finite
     ├── JobStoppedError          a job was asked to stop, or is run by somebody else by now
     ├── JobRecordError           stop: a stored record of a job is damaged
     ├── ShardFailedError         retry: parts of a label set could not be made; the rest is committed
@@ -156,12 +155,6 @@ class TooManyFailuresError(DapError):
     """A run failed on more images than were allowed, and was stopped early."""
 
     error_type = "too-many-failures"
-
-
-class TrainingError(DapError):
-    """Training cannot go on: a loss is not finite."""
-
-    error_type = "training-failed"
 
 
 class JobStoppedError(DapError):

@@ -131,3 +131,10 @@ def test_sigterm_ends_a_job_as_an_interrupt_does(jobs: JobStore, tmp_path: Path)
     record = jobs.read_record(job)
     assert record is not None
     assert (record.state, record.message, record.progress.done) == (JobState.CANCELLED, "interrupted", 0)
+
+
+def test_a_label_set_below_the_current_folder_is_shown_as_seen_from_there(tmp_path: Path, monkeypatch):
+    write_photos(tmp_path / "photos")
+    monkeypatch.chdir(tmp_path)
+    result = run("mine", "photos", "--out", "my labels", *FAST)
+    assert "dap show 'my labels'   dap stats 'my labels'" in result.stdout

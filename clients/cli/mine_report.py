@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clients.cli.console import make_table, print_json, stderr, stdout, warn
@@ -28,8 +29,9 @@ def report_mining(record: JobRecord, *, as_json: bool) -> None:
 
 def _print_table(result: dict[str, Any]) -> None:
     skipped = f", {result['skipped_files']} other files skipped" if result["skipped_files"] else ""
+    place = _shorten(result["label_set"])
     rows = [
-        ("label set", result["label_set"]),
+        ("label set", place),
         ("images", f"{result['ok']} labelled, {result['failed']} failed{skipped}"),
         ("boxes", f"{result['boxes']}, {result['boxes_per_image']:.3f} per image"),
         ("recipe", f"{result['recipe']}, {result['classifier']} on {result['engine']}"),
@@ -40,8 +42,14 @@ def _print_table(result: dict[str, Any]) -> None:
     table.columns[1].justify = "left"
     table.show_header = False
     stdout.print(table)
-    place = shlex.quote(result["label_set"])
-    stdout.print(f"look at it:  dap show {place}   dap stats {place}", soft_wrap=True, markup=False)
+    quoted = shlex.quote(place)
+    stdout.print(f"look at it:  dap show {quoted}   dap stats {quoted}", soft_wrap=True, markup=False)
+
+
+def _shorten(place: str) -> str:
+    """A local path below the current folder as seen from there."""
+    path = Path(place)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else place
 
 
 def _describe_speed(result: dict[str, Any]) -> str:
