@@ -91,21 +91,13 @@ def find_committed(store: Store, plan: Plan | PlannedSet, known: Iterable[ShardE
     return winners
 
 
-def run_plan(
-    store: Store,
-    plan: PlannedSet,
-    make_shard: MakeShard,
-    *,
-    on_resumed: OnEntry = ignore_entry,
-    on_committed: OnEntry = ignore_entry,
-    max_failed: float = 1.0,
-) -> Manifest:
+def run_plan(store: Store, plan: PlannedSet, make_shard: MakeShard, *, max_failed: float = 1.0) -> Manifest:
     """Makes every shard of the plan that is not committed yet, one after the other; else as `run_tasks`."""
 
     def run(tasks: ShardTasks) -> Iterator[ShardEntry]:
         return (make_shard(*task) for task in tasks)
 
-    return run_tasks(store, plan, run, on_resumed=on_resumed, on_committed=on_committed, max_failed=max_failed)
+    return run_tasks(store, plan, run, max_failed=max_failed)
 
 
 def run_tasks(
