@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.s3_servers import S3_ENVIRONMENT, S3Server, run_juicefs, run_moto
 
 settings.register_profile("dap", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("dap")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # scripts ignore it in what they start in the background
 
 
 @pytest.fixture(scope="session", autouse=True)
