@@ -7,8 +7,8 @@ import json
 import pytest
 
 from dap_core.errors import InputError
-from services.jobs.kinds import find_runner
-from services.jobs.specs import KINDS, MineSpec, make_spec, parse_spec
+from services.jobs.kinds import KINDS, find_runner, make_spec, parse_spec
+from services.jobs.specs import MineSpec
 
 MINE = {"kind": "mine", "source": ["s3://photos/animals"], "out": "s3://labels/animals"}
 

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from services.jobs.job_store import JobStore
     from services.jobs.records import JobRecord
     from services.jobs.specs import JobSpec
+
+_REPORTS = {"mine": ("clients.cli.mine_report", "report_mining")}
+"""What prints the result of each kind of job."""
 
 
 def run_here(spec: JobSpec) -> JobRecord:
@@ -35,10 +39,9 @@ def run_here(spec: JobSpec) -> JobRecord:
 
 def run_and_report(spec: JobSpec, *, as_json: bool) -> NoReturn:
     """Runs a job here, prints what came of it, and ends the command."""
-    from clients.cli.mine_report import report_mining
-
     record = run_here(spec)
-    report_mining(record, as_json=as_json)
+    module, name = _REPORTS[spec.kind]
+    getattr(import_module(module), name)(record, as_json=as_json)
     raise typer.Exit(_choose_exit_code(record))
 
 

@@ -112,7 +112,7 @@ def mine(
 
 def _run_or_print(fields: dict[str, Any], *, print_spec: bool, as_json: bool) -> None:
     from clients.cli.job_running import run_and_report
-    from services.jobs.specs import make_spec
+    from services.jobs.kinds import make_spec
 
     spec = make_spec({"kind": "mine", **fields}, "dap mine")
     if print_spec:

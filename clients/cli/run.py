@@ -24,6 +24,6 @@ def run(
     [bold]dap run job.json[/bold]
     """
     from clients.cli.job_running import run_and_report
-    from services.jobs.specs import parse_spec
+    from services.jobs.kinds import parse_spec
 
     run_and_report(parse_spec(spec.read_bytes(), str(spec)), as_json=as_json)

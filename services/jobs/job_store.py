@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from dap_core.errors import InputError, JobConflictError, JobMissingError, ObjectMissingError
 from dap_core.stores import Store
 from services.jobs.events import Event, EventLog, read_events
+from services.jobs.kinds import parse_spec
 from services.jobs.records import JobRecord
-from services.jobs.specs import JobSpec, parse_spec
+from services.jobs.specs import JobSpec
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _ATTEMPT = re.compile(r"jobs/[^/]+/attempts/(\d{4,}-[0-9a-f]+)/record\.json")

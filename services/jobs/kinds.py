@@ -1,17 +1,51 @@
-"""What runs each kind of job."""
+"""The kinds of jobs there are: what each asks for, and what runs it."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from services.jobs.runner import RunKind
-from services.jobs.specs import JobSpec
+from dap_core.errors import InputError
+from services.jobs.specs import JobSpec, MineSpec, check_values
 
-_RUNNERS = {"mine": ("services.jobs.mining", "run_mine")}
+if TYPE_CHECKING:
+    from services.jobs.runner import RunKind
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    spec: type[JobSpec]
+    module: str
+    """Imported only when a job runs, as it is heavy."""
+    function: str
+
+
+_KINDS = {"mine": _Kind(MineSpec, "services.jobs.mining", "run_mine")}
+KINDS: dict[str, type[JobSpec]] = {name: kind.spec for name, kind in _KINDS.items()}
 
 
 def find_runner(spec: JobSpec) -> RunKind:
-    """The code that does what a spec asks for; imported only now, as it is heavy."""
-    module, name = _RUNNERS[spec.kind]
-    run: RunKind = getattr(import_module(module), name)
+    """The code that does what a spec asks for."""
+    kind = _KINDS[spec.kind]
+    run: RunKind = getattr(import_module(kind.module), kind.function)
     return run
+
+
+def parse_spec(text: str | bytes, place: str = "the job") -> JobSpec:
+    """The spec that a JSON text holds. Raises InputError naming each field, what was expected and what came."""
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{place} is no JSON: {error}") from error
+    return make_spec(values, place)
+
+
+def make_spec(values: Any, place: str = "the job") -> JobSpec:
+    """The spec of plain values. Raises InputError naming each field, what was expected and what came."""
+    kind = values.get("kind") if isinstance(values, dict) else None
+    if kind not in KINDS:
+        expected = f'expected a record with "kind": one of {", ".join(KINDS)}'
+        raise InputError(f"{place}: {expected}, got {kind!r}" if isinstance(values, dict) else f"{place}: {expected}")
+    return check_values(KINDS[kind], values, place)

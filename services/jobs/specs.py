@@ -5,7 +5,6 @@ The command line, Python and JSON make the same record; where it runs is not in 
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -17,14 +16,16 @@ Place = Annotated[str, Field(min_length=1)]
 """A local path or `s3://bucket/prefix`; never with credentials."""
 
 
-class _Fields(BaseModel):
+class FieldGroup(BaseModel):
+    """Values of a spec that belong together; unknown names are refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-F = TypeVar("F", bound=_Fields)
+F = TypeVar("F", bound=FieldGroup)
 
 
-class JobSpec(_Fields):
+class JobSpec(FieldGroup):
     """Base of all specs; `kind` tells them apart."""
 
     kind: str
@@ -34,7 +35,7 @@ class JobSpec(_Fields):
         return self.model_dump_json(indent=2) + "\n"
 
 
-class SourceFields(_Fields):
+class SourceFields(FieldGroup):
     """Which images are labelled, and where their labels come from."""
 
     source: tuple[Place, ...] = Field(min_length=1)
@@ -63,7 +64,7 @@ class SourceFields(_Fields):
         return self
 
 
-class ClassifierFields(_Fields):
+class ClassifierFields(FieldGroup):
     """Which classifier draws the maps."""
 
     classifier: str = "lite0"
@@ -74,7 +75,7 @@ class ClassifierFields(_Fields):
     """CSV index,wnid,name for weights that are not ImageNet-1k."""
 
 
-class RecipeFields(_Fields):
+class RecipeFields(FieldGroup):
     """How boxes are mined: a named recipe, and what differs from it."""
 
     recipe: str = "aligned"
@@ -84,7 +85,7 @@ class RecipeFields(_Fields):
     nms_iou: float | None = None
 
 
-class EngineFields(_Fields):
+class EngineFields(FieldGroup):
     """What the network runs on."""
 
     engine: Literal["auto", "openvino", "torch"] = "auto"
@@ -128,27 +129,6 @@ class MineSpec(JobSpec, SourceFields, LabelingFields):
         if self.ray is not None and self.labelers is None:
             raise ValueError("ray says where labelers run; say how many with labelers")
         return self
-
-
-KINDS: dict[str, type[JobSpec]] = {"mine": MineSpec}
-
-
-def parse_spec(text: str | bytes, place: str = "the job") -> JobSpec:
-    """The spec that a JSON text holds. Raises InputError naming each field, what was expected and what came."""
-    try:
-        values = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{place} is no JSON: {error}") from error
-    return make_spec(values, place)
-
-
-def make_spec(values: Any, place: str = "the job") -> JobSpec:
-    """The spec of plain values. Raises InputError naming each field, what was expected and what came."""
-    kind = values.get("kind") if isinstance(values, dict) else None
-    if kind not in KINDS:
-        expected = f'expected a record with "kind": one of {", ".join(KINDS)}'
-        raise InputError(f"{place}: {expected}, got {kind!r}" if isinstance(values, dict) else f"{place}: {expected}")
-    return check_values(KINDS[kind], values, place)
 
 
 def check_values(model: type[F], values: Any, place: str) -> F:
