@@ -15,6 +15,7 @@
     │   ├── ObjectChangedError   the object is no longer the one that was listed
     │   ├── StoreRefusedError    stop: the store says no to all, until rights, names or the clock change
     │   └── StoreUnavailableError   the store could not be reached or failed for as long as was waited
+    ├── TrainingError            training cannot go on: the loss is not finite
     ├── WorkerCrashError         the process that labelled an image died on it
     ├── TooManyFailuresError     stop: a run failed on more images than were allowed
     ├── JobStoppedError          a job was asked to stop, or is run by somebody else by now
@@ -143,6 +144,12 @@ class StoreUnavailableError(StoreError):
     """The store could not be reached or failed, for as long as was waited."""
 
     error_type = "store-unavailable"
+
+
+class TrainingError(DapError):
+    """Training cannot go on, as the loss is not finite; the message names step and images."""
+
+    error_type = "training-failed"
 
 
 class WorkerCrashError(DapError):

@@ -53,7 +53,7 @@ def list_engines(device: str | torch.device | None = None) -> list[EngineChoice]
         if installed
         else EngineChoice("openvino", "bfloat16", "cpu", False, missing),
         EngineChoice("openvino", "float32", "cpu", installed, "exact to rounding" if installed else missing),
-        EngineChoice("torch", "bfloat16", "cpu", native or _torch_has_bfloat16(), "slower than OpenVINO"),
+        EngineChoice("torch", "bfloat16", "cpu", native or torch_has_bfloat16(), "slower than OpenVINO"),
         EngineChoice("torch", "float32", "cpu", True, "the reference"),
     ]
 
@@ -93,7 +93,7 @@ def make_engine(
     return TorchEngine(classifier, device=device, precision=chosen.precision)  # type: ignore[arg-type]
 
 
-def _torch_has_bfloat16() -> bool:
+def torch_has_bfloat16() -> bool:
     """Whether torch computes bfloat16 natively on this CPU; emulated it is slower than float32."""
     check = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(check and check())

@@ -13,12 +13,10 @@ from torch import Tensor
 
 from dap_core.errors import ImageError
 from dap_core.images import decode_image
+from dap_core.images.resizing import resize_to_short_side
 from dap_core.training.order import make_generator
 from dap_core.training.samples import Sample
 from dap_core.types import FloatArray
-
-MAX_ASPECT = 2.0
-"""The long side is at most so many times the short side: a wider image is made smaller."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +31,17 @@ class TrainingBatch:
     images: tuple[Tensor, ...]
     boxes: tuple[Tensor, ...]
     labels: tuple[Tensor, ...]
+
+    def split(self, parts: int) -> list[TrainingBatch]:
+        """The batch in parts of equal size. Raises ValueError when it cannot be."""
+        size, rest = divmod(len(self.keys), parts)
+        if rest:
+            raise ValueError(f"a batch of {len(self.keys)} images cannot be split into {parts} equal parts")
+        columns = (self.keys, self.images, self.boxes, self.labels)
+        return [
+            TrainingBatch(self.step, *(column[start : start + size] for column in columns))  # type: ignore[arg-type]
+            for start in range(0, len(self.keys), size)
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +68,6 @@ def make_batch(step: int, samples: Sequence[Sample], config: AugmentConfig, seed
         tuple(torch.from_numpy(boxes) for _, boxes in parts),
         tuple(torch.from_numpy(sample.labels) for sample in samples),
     )
-
-
-def resize_to_short_side(pixels: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
-    """Pixels uint8 [H, W, 3] whose short side is `short_side`, or smaller where the long one would be too long."""
-    height, width = pixels.shape[:2]
-    scale = min(short_side / min(height, width), MAX_ASPECT * short_side / max(height, width))
-    size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(pixels, size_wh, interpolation=way), np.uint8)
 
 
 def _is_mirrored(config: AugmentConfig, seed: int, step: int, key: str) -> bool:

@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from dap_core.errors import InputError
 from dap_core.training.augment import AugmentConfig
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainRecipe:
-    """SGD with momentum, a linear warm-up and steps of the learning rate."""
-
-    name: str
-    source: str
-    """Where the values come from."""
-    batch_size: int
-    num_steps: int
-    lr: float
-    milestones: tuple[int, ...] = ()
-    """Steps after which the learning rate is a tenth."""
-    warmup_steps: int = 1_000
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    max_gradient_norm: float | None = None
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-
-    def compute_lr(self, step: int) -> float:
-        """The learning rate of a step, counted from 0."""
-        warm = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
-        return float(self.lr * warm * 0.1 ** sum(step >= milestone for milestone in self.milestones))
-
+from dap_core.training.train_recipe import DetectorRecipe
 
 _PAPER_SIDES = AugmentConfig(short_sides=(96, 160, 320, 640))
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        TrainRecipe(
+        DetectorRecipe(
             name="pretrain-paper",
             source="section 4.1, IN-1M; the learning rate is that of the authors' script, scaled to this batch",
             batch_size=32,
@@ -45,8 +21,11 @@ RECIPES = {
             lr=0.004,
             augment=_PAPER_SIDES,
         ),
-        TrainRecipe(
+        DetectorRecipe(
             name="pretrain-laptop",
+            full_size=False,
+            trainable="auto",
+            class_agnostic="auto",
             source="ours: two cores, some thousand images",
             batch_size=8,
             num_steps=600,
@@ -56,7 +35,7 @@ RECIPES = {
             max_gradient_norm=10.0,
             augment=AugmentConfig(short_sides=(96, 128, 160, 192, 224)),
         ),
-        TrainRecipe(
+        DetectorRecipe(
             name="finetune-voc",
             source="section 4.1, VOC07+12: 14 epochs, a tenth after 10",
             batch_size=16,
@@ -65,7 +44,7 @@ RECIPES = {
             milestones=(10_340,),
             augment=AugmentConfig(short_sides=(640,)),
         ),
-        TrainRecipe(
+        DetectorRecipe(
             name="finetune-coco",
             source="section 4.1",
             batch_size=16,
@@ -74,8 +53,9 @@ RECIPES = {
             milestones=(60_000, 80_000),
             augment=AugmentConfig(short_sides=(800,)),
         ),
-        TrainRecipe(
+        DetectorRecipe(
             name="finetune-laptop",
+            full_size=False,
             source="ours: two cores, a few shots",
             batch_size=8,
             num_steps=150,
@@ -89,7 +69,7 @@ RECIPES = {
 }
 
 
-def get_train_recipe(name: str) -> TrainRecipe:
+def get_train_recipe(name: str) -> DetectorRecipe:
     """The recipe of that name. Raises InputError."""
     try:
         return RECIPES[name]
@@ -97,7 +77,7 @@ def get_train_recipe(name: str) -> TrainRecipe:
         raise InputError(f"there is no training recipe {name!r}; there are {', '.join(RECIPES)}") from None
 
 
-def customise_train_recipe(recipe: TrainRecipe, **changes: Any) -> TrainRecipe:
+def customise_train_recipe(recipe: DetectorRecipe, **changes: Any) -> DetectorRecipe:
     """The recipe with what is given (not None) changed; its name then ends with a star.
 
     When only `num_steps` changes, milestones and warm-up move with it.
