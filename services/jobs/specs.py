@@ -103,6 +103,39 @@ class LabelingFields(ClassifierFields, RecipeFields, EngineFields):
     """Whether it holds the maps."""
 
 
+class DataFields(FieldGroup):
+    """Images with drawn boxes, and which of them count."""
+
+    data: Place
+    """Annotations in any format that is read, or the folder `VOCdevkit`; a local path or `s3://bucket/prefix`."""
+    data_format: str | None = None
+    """Its format, where it cannot be told."""
+    split: str | None = None
+    """Part of it to use, of CSV and YOLO; of VOC the image set, such as trainval."""
+    years: tuple[str, ...] = ()
+    """Years of a VOCdevkit, such as 2007 and 2012."""
+    image_root: Place | None = None
+    """Where the images are, when the annotations do not lie beside them."""
+    inclusive: bool = False
+    """In a CSV, xmax and ymax are the last pixel inside."""
+    images_from: Place | None = None
+    """Text file with the keys of the images to use, one a line."""
+    leave_out: Place | None = None
+    """Text file with the keys of images not to use, one a line."""
+    class_map: dict[str, str] = Field(default_factory=dict)
+    """Other names for classes; an empty one leaves the class out."""
+    shots: int | None = Field(None, ge=1)
+    """Images of each class to draw; left out, all are used."""
+    shot_seed: int = 0
+
+    @field_validator("data", "image_root", "images_from", "leave_out")
+    @classmethod
+    def _check_places(cls, value: str | None) -> str | None:
+        if value is not None:
+            open_store(value)
+        return value
+
+
 class MineSpec(JobSpec, SourceFields, LabelingFields):
     """Mine pseudo boxes from images with image-level labels into a label set."""
 
