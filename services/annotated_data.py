@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dap_core.datasets import (
     Annotations,
     Shots,
-    is_image_name,
     read_annotations,
     read_shots,
     read_voc_years,
@@ -19,6 +19,7 @@ from dap_core.datasets import (
     select_shots,
 )
 from dap_core.datasets.selections import drop_images, hash_annotations, keep_images, rename_classes
+from dap_core.datasets.source import is_image_name
 from dap_core.errors import ObjectMissingError, SourceError
 from dap_core.stores import LocalStore, Store
 from services.jobs.specs import DataFields
@@ -83,7 +84,7 @@ def _at_hand(place: str) -> Iterator[Path]:
 def _read(path: Path, fields: DataFields) -> Annotations:
     if fields.years:
         return read_voc_years(path, years=fields.years, image_set=fields.split or "trainval")
-    options = {
+    options: dict[str, Any] = {
         "split": fields.split,
         "inclusive": fields.inclusive or None,
         "image_root": Path(fields.image_root) if fields.image_root and not is_remote(fields.image_root) else None,
