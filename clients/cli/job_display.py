@@ -87,7 +87,8 @@ def _describe(counts: ProgressCounts) -> str:
     if counts.failed:
         parts.append(f"[red]{counts.failed:,} failed[/]")
     if counts.parts > 1:
-        parts.append(f"shard {counts.parts_done:,}/{counts.parts:,}")
+        parts.append(f"{counts.part_name} {counts.parts_done:,}/{counts.parts:,}")
+    parts += [f"{name} {value:.4g}" for name, value in counts.metrics.items()]
     if counts.eta_s:
         parts.append(f"{format_duration(counts.eta_s)} left")
     return ", ".join(parts)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from clients.cli.console import parse_numbers
-from clients.cli.source_options import make_absolute
+from clients.cli.source_options import make_absolute, make_weights_absolute
 
 
 class ImageStorage(StrEnum):
@@ -50,14 +50,13 @@ def make_labeling_fields(
     device: str | None,
 ) -> dict[str, Any]:
     """The fields of a spec that these options stand for; local paths are made absolute. Raises ValueError."""
-    is_file = weights is not None and bool(Path(weights).suffix)
     return {
         "recipe": recipe,
         "short_sides": parse_numbers(scales, "--scales", int),
         "thresholds": parse_numbers(thresholds, "--thresholds", float),
         "nms_iou": nms_iou,
         "classifier": classifier,
-        "weights": make_absolute(str(weights)) if is_file else weights,
+        "weights": make_weights_absolute(weights),
         "classes": classes and make_absolute(str(classes)),
         "images": images.value,
         "cams": cams,

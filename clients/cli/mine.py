@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -85,6 +84,8 @@ def mine(
     [bold]dap mine a.jpg b.jpg --label auto --out labels/[/bold]
     [bold]dap mine s3://photos/animals --out s3://labels/animals --labelers 4[/bold]
     """
+    from clients.cli.job_running import run_or_print
+
     if ray is not None and labelers is None:
         raise ValueError("--ray says where labelers run; say how many with --labelers")
     fields = make_source_fields(
@@ -107,18 +108,7 @@ def mine(
     growth = _choose_growth(extend, retry_failed)
     fields |= {"out": make_absolute(out), "growth": growth, "max_failures": max_failures}
     fields |= {"labelers": labelers, "ray": ray}
-    _run_or_print(fields, print_spec=print_spec, as_json=as_json)
-
-
-def _run_or_print(fields: dict[str, Any], *, print_spec: bool, as_json: bool) -> None:
-    from clients.cli.job_running import run_and_report
-    from services.jobs.kinds import make_spec
-
-    spec = make_spec({"kind": "mine", **fields}, "dap mine")
-    if print_spec:
-        sys.stdout.write(spec.to_json())
-    else:
-        run_and_report(spec, as_json=as_json)
+    run_or_print("mine", fields, print_spec=print_spec, as_json=as_json)
 
 
 def _choose_growth(extend: bool, retry_failed: bool) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clients.cli.console import make_table, print_json, stderr, stdout, warn
+from clients.cli.places import shorten_place
 from clients.cli.quantities import format_duration
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def report_mining(record: JobRecord, *, as_json: bool) -> None:
 
 def _print_table(result: dict[str, Any]) -> None:
     skipped = f", {result['skipped_files']} other files skipped" if result["skipped_files"] else ""
-    place = _shorten(result["label_set"])
+    place = shorten_place(result["label_set"])
     rows = [
         ("label set", place),
         ("images", f"{result['ok']} labelled, {result['failed']} failed{skipped}"),
@@ -44,12 +44,6 @@ def _print_table(result: dict[str, Any]) -> None:
     stdout.print(table)
     quoted = shlex.quote(place)
     stdout.print(f"look at it:  dap show {quoted}   dap stats {quoted}", soft_wrap=True, markup=False)
-
-
-def _shorten(place: str) -> str:
-    """A local path below the current folder as seen from there."""
-    path = Path(place)
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else place
 
 
 def _describe_speed(result: dict[str, Any]) -> str:

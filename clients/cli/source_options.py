@@ -76,7 +76,7 @@ def make_source_fields(
         "labels": tuple(label or ()),
         "label_pattern": label_pattern,
         "label_table": None if label_table is None else make_absolute(label_table),
-        "label_map": _parse_map(renamed or []),
+        "label_map": parse_map(renamed or []),
     }
 
 
@@ -96,7 +96,13 @@ def make_absolute(place: str) -> str:
     return place if is_remote(place) else str(Path(place).absolute())
 
 
-def _parse_map(entries: list[str]) -> dict[str, str]:
+def make_weights_absolute(weights: str | None) -> str | None:
+    """A file of weights by its full path; a name of published weights as it is."""
+    return make_absolute(weights) if weights is not None and Path(weights).suffix else weights
+
+
+def parse_map(entries: list[str]) -> dict[str, str]:
+    """Entries CLASS=LABEL as a mapping. Raises ValueError for another form."""
     pairs = [entry.rpartition("=") for entry in entries]
     odd = next((entry for entry, (name, _, _) in zip(entries, pairs, strict=True) if not name), None)
     if odd is not None:

@@ -18,7 +18,7 @@ from dap_core.checkpoints import hash_tensors
 from dap_core.classifiers import RANDOM_WEIGHTS, Rgb, load_classifier
 from dap_core.detectors.config import ARCHITECTURES, Architecture, DetectorConfig
 from dap_core.detectors.detector import BackboneOrigin, Detector, make_detector
-from dap_core.detectors.transfer import check_tensors
+from dap_core.detectors.transfer import TransferReport, check_tensors, transfer_weights
 from dap_core.errors import CheckpointError, ClassifierError
 from dap_core.stores import Store
 from dap_core.types import ClassList
@@ -48,20 +48,31 @@ class Checkpoint:
 
         Raises CheckpointError when the backbone cannot be made, or the tensors do not fit it.
         """
-        try:
-            classifier = load_classifier(self.origin.name, weights=RANDOM_WEIGHTS)
-            classifier = replace(
-                classifier,
-                mean=self.origin.mean,
-                std=self.origin.std,
-                weights_sha256=self.origin.weights_sha256,
-            )
-            detector = make_detector(self.architecture, classifier, self.classes, config=self.config)
-        except ClassifierError as error:
-            raise CheckpointError(f"the backbone of the checkpoint cannot be made: {error}") from error
+        detector = self._make_untrained(self.classes, self.config)
         check_tensors(self.tensors, detector.network.state_dict(), f"the {self.architecture} it describes")
         detector.network.load_state_dict(self.tensors)
         return detector
+
+    def make_successor(self, classes: ClassList, config: DetectorConfig) -> tuple[Detector, TransferReport]:
+        """A detector of the same architecture for other classes, with all tensors but those of the last layers.
+
+        Raises CheckpointError when the backbone cannot be made, or `config` makes another network.
+        """
+        detector = self._make_untrained(classes, config)
+        return detector, transfer_weights(self.tensors, detector)
+
+    def _make_untrained(self, classes: ClassList, config: DetectorConfig) -> Detector:
+        origin = self.origin
+        try:
+            classifier = replace(
+                load_classifier(origin.name, weights=RANDOM_WEIGHTS),
+                mean=origin.mean,
+                std=origin.std,
+                weights_sha256=origin.weights_sha256,
+            )
+            return make_detector(self.architecture, classifier, classes, config=config)
+        except ClassifierError as error:
+            raise CheckpointError(f"the backbone of the checkpoint cannot be made: {error}") from error
 
 
 def save_checkpoint(
@@ -75,7 +86,8 @@ def save_checkpoint(
 ) -> str:
     """Writes a detector under `prefix` and gives the sha256 of its tensors; one that is there is replaced.
 
-    `recipe` is plain JSON values; `parents` maps names to sha256. Raises StoreError.
+    An empty prefix is the top of the store. `recipe` is plain JSON values; `parents` maps names to
+    sha256. Raises StoreError.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in detector.network.state_dict().items()}
     sha256 = hash_tensors(tensors)
@@ -93,31 +105,31 @@ def save_checkpoint(
         "tensors_sha256": sha256,
     }
     data = json.dumps(description, indent=1).encode()
-    store.delete(f"{prefix}/{_DESCRIPTION}")
-    store.put(f"{prefix}/{_TENSORS}", save(tensors))
-    store.put(f"{prefix}/{_DESCRIPTION}", data)
+    store.delete(_join(prefix, _DESCRIPTION))
+    store.put(_join(prefix, _TENSORS), save(tensors))
+    store.put(_join(prefix, _DESCRIPTION), data)
     return sha256
 
 
 def read_checkpoint(store: Store, prefix: str) -> Checkpoint:
-    """The checkpoint under `prefix`, its tensors held against their sha256.
+    """The checkpoint under `prefix` (empty for the top of the store), its tensors held against their sha256.
 
     Raises ObjectMissingError when there is none, CheckpointError when it is damaged, and StoreError.
     """
-    text = store.get(f"{prefix}/{_DESCRIPTION}")
+    text = store.get(_join(prefix, _DESCRIPTION))
     try:
-        tensors = load(store.get(f"{prefix}/{_TENSORS}"))
+        tensors = load(store.get(_join(prefix, _TENSORS)))
     except SafetensorError as error:
-        raise CheckpointError(f"{prefix}/{_TENSORS} is damaged ({error}); take another checkpoint") from error
+        raise CheckpointError(f"{_join(prefix, _TENSORS)} is damaged ({error}); take another checkpoint") from error
     try:
         checkpoint = _parse(json.loads(text), tensors)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
-            f"{prefix}/{_DESCRIPTION} describes no detector this version knows ({type(error).__name__}: {error})"
+            f"{_join(prefix, _DESCRIPTION)} describes no detector this version knows ({type(error).__name__}: {error})"
         ) from error
     if hash_tensors(tensors) != checkpoint.tensors_sha256:
         raise CheckpointError(
-            f"{prefix}/{_TENSORS} does not hold the tensors that {_DESCRIPTION} names; take another checkpoint"
+            f"{_join(prefix, _TENSORS)} does not hold the tensors that {_DESCRIPTION} names; take another checkpoint"
         )
     return checkpoint
 
@@ -125,6 +137,10 @@ def read_checkpoint(store: Store, prefix: str) -> Checkpoint:
 def load_checkpoint(store: Store, prefix: str) -> Detector:
     """The detector stored under `prefix`; raises as `read_checkpoint` and `Checkpoint.make_detector` do."""
     return read_checkpoint(store, prefix).make_detector()
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}/{name}" if prefix else name
 
 
 def _parse(values: dict[str, Any], tensors: dict[str, Tensor]) -> Checkpoint:

@@ -66,6 +66,11 @@ def is_finished(store: Store) -> bool:
     return any(info.key == _CHECKPOINT for info in store.list_objects(_CHECKPOINT))
 
 
+def read_metrics(store: Store) -> StepTable:
+    """Every step of a finished run. Raises ObjectMissingError, StoreError."""
+    return StepTable.from_parquet(store.get(_METRICS))
+
+
 def claim_place(store: Store, description: dict[str, Any]) -> None:
     """Writes what a run is made with, or finds that it is the run which is there.
 

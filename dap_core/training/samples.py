@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -57,11 +58,22 @@ class SampleSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _ShardBoxes:
+    entry: ShardEntry
+    rows: NDArray[np.int64]
+    """Numbers of the rows that have boxes."""
+    labels: NDArray[np.int64]
+    """Labels that have boxes."""
+    num_boxes: int
+
+
 @dataclass(frozen=True)
 class LabelSetSamples:
     """The images of a label set that have boxes; the last shard read is kept.
 
-    Raises LabelSetError when the set has no box, or when a shard is not what the manifest says.
+    Classes without a box are left out, so labels count those that have one. Raises LabelSetError when the set has no
+    box, or when a shard is not what the manifest says.
     """
 
     label_set: LabelSet
@@ -72,27 +84,37 @@ class LabelSetSamples:
         """The sha256 of the manifest."""
         return self.label_set.sha256
 
-    @property
+    @cached_property
     def classes(self) -> ClassList:
-        """The classes of the label set."""
-        return self.label_set.classes
+        """The classes that have boxes, in the order of the label set."""
+        return ClassList(tuple(self.label_set.classes[label] for label in self._labels))
 
     @cached_property
     def groups(self) -> tuple[int, ...]:
         """Images with boxes of each shard that has any."""
-        return tuple(len(rows) for _, rows in self._shards)
+        return tuple(len(shard.rows) for shard in self._shards)
+
+    @property
+    def num_boxes(self) -> int:
+        """Boxes of all images."""
+        return sum(shard.num_boxes for shard in self._shards)
+
+    def check(self) -> None:
+        """Reads every shard once. Raises LabelSetError when one is not the object that its name hashes."""
+        for shard in self._shards:
+            self.label_set.read_checked(shard.entry)
 
     def read(self, group: int, rows: Sequence[int]) -> list[Sample]:
         """These images of a shard."""
-        entry, with_boxes = self._shards[group]
         if group not in self._held:
             self._held.clear()
-            self._held[group] = _read_table(self.label_set, entry).take(pa.array(with_boxes))
+            shard = self._shards[group]
+            self._held[group] = _read_table(self.label_set, shard.entry).take(pa.array(shard.rows))
         taken = self._held[group].take(pa.array(list(rows))).combine_chunks()
         [batch] = taken.to_batches()
         boxes = boxes_from_batch(batch)
         return [
-            Sample(key, self._read_image(image, key, source), one.boxes, one.labels.astype(np.int64))
+            Sample(key, self._read_image(image, key, source), one.boxes, np.searchsorted(self._labels, one.labels))
             for key, image, source, one in zip(
                 batch.column("key").to_pylist(),
                 batch.column("image").to_pylist(),
@@ -103,13 +125,18 @@ class LabelSetSamples:
         ]
 
     @cached_property
-    def _shards(self) -> list[tuple[ShardEntry, NDArray[np.int64]]]:
+    def _shards(self) -> list[_ShardBoxes]:
         """The shards that hold boxes, and which rows of each do."""
-        found = [(entry, _find_rows_with_boxes(self.label_set, entry)) for entry in self.label_set.shards]
-        shards = [(entry, rows) for entry, rows in found if len(rows)]
+        found = (_find_boxes(self.label_set, entry) for entry in self.label_set.shards)
+        shards = [shard for shard in found if shard.num_boxes]
         if not shards:
             raise LabelSetError(f"{self.label_set.store.uri} has no box to train on")
         return shards
+
+    @cached_property
+    def _labels(self) -> NDArray[np.int64]:
+        """The labels in the label set that have boxes, ascending."""
+        return np.unique(np.concatenate([shard.labels for shard in self._shards]))
 
     def _read_image(self, image: dict[str, bytes] | None, key: str, source: dict[str, str]) -> bytes:
         if image is not None:
@@ -159,20 +186,22 @@ class AnnotatedSamples:
         return {one.name: number for number, one in enumerate(self.classes.classes)}
 
 
-def _find_rows_with_boxes(label_set: LabelSet, entry: ShardEntry) -> NDArray[np.int64]:
-    """Reads the number of boxes of each row and nothing else of the shard."""
+def _find_boxes(label_set: LabelSet, entry: ShardEntry) -> _ShardBoxes:
+    """Reads the labels of the boxes of each row and nothing else of the shard."""
     try:
         file = pq.ParquetFile(RangeFile(label_set.store, entry.data, entry.size))
-        lengths = file.read(columns=["box_labels"]).column("box_labels")
+        column = file.read(columns=["box_labels"]).column("box_labels")
     except pa.ArrowException as error:
         raise LabelSetError(f"{entry.data} is damaged: {error}") from error
-    counts = [len(row) for row in lengths.to_pylist()]
-    if (len(counts), sum(counts)) != (entry.footer.num_ok, entry.footer.num_boxes):
+    counts = pc.list_value_length(column).to_numpy()
+    num_boxes = int(counts.sum())
+    if (len(counts), num_boxes) != (entry.footer.num_ok, entry.footer.num_boxes):
         raise LabelSetError(
-            f"{entry.data} holds {len(counts)} rows with {sum(counts)} boxes, the manifest says {entry.footer.num_ok} "
+            f"{entry.data} holds {len(counts)} rows with {num_boxes} boxes, the manifest says {entry.footer.num_ok} "
             f"and {entry.footer.num_boxes}; dap verify looks closer"
         )
-    return np.flatnonzero(counts).astype(np.int64)
+    labels = np.unique(column.combine_chunks().flatten().to_numpy()).astype(np.int64)
+    return _ShardBoxes(entry, np.flatnonzero(counts), labels, num_boxes)
 
 
 def _read_table(label_set: LabelSet, entry: ShardEntry) -> pa.Table:

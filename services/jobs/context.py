@@ -44,7 +44,11 @@ class _Silent:
 class JobContext:
     """Passed to the code of a job; its calls are cheap, nothing is written in them."""
 
-    def __init__(self, events: EventLog, listener: Listener | None = None) -> None:
+    def __init__(self, events: EventLog, listener: Listener | None = None, *, name: str = "job") -> None:
+        """`name` tells this attempt of this job from every other."""
+        self.name = name
+        self.grace_s = 2.0
+        """How long the job may take to stop by itself before it is interrupted, in seconds."""
         self.progress = Progress()
         self.stage: str | None = None
         self.warnings: list[str] = []
@@ -74,9 +78,13 @@ class JobContext:
         """Notes that something happened."""
         self._events.add(format_now(), kind, values)
 
+    def show(self) -> None:
+        """Call after each change of `progress`, where stopping is seen to elsewhere."""
+        self._listener.on_progress(self.progress)
+
     def report(self) -> None:
         """Call after each change of `progress`. Raises JobStoppedError when the job is to stop."""
-        self._listener.on_progress(self.progress)
+        self.show()
         self.check()
 
     def check(self) -> None:

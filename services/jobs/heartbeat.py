@@ -17,7 +17,6 @@ from services.jobs.job_store import Attempt
 from services.jobs.records import JobRecord, JobState
 
 HEARTBEAT_S = 5.0
-_GRACE_S = 2.0
 _INTERRUPT = signal.SIGUSR2  # not SIGINT, which is ignored in what a script starts in the background
 _LOG = logging.getLogger(__name__)
 
@@ -104,7 +103,7 @@ class Heart:
             self._attempt.write(self._make_record())
 
     def _interrupt(self) -> None:
-        if not self._ended.wait(_GRACE_S) and self._is_main and self._runner.ident:
+        if not self._ended.wait(self._context.grace_s) and self._is_main and self._runner.ident:
             signal.pthread_kill(self._runner.ident, _INTERRUPT)
 
     def _write(self, record: JobRecord) -> None:

@@ -23,19 +23,26 @@ class Progress:
         self._done = self._failed = self._parts_done = 0
         self._by_type: Counter[str] = Counter()
         self._samples: deque[tuple[float, int]] = deque()
+        self._part_name = "shard"
+        self._metrics: dict[str, float] = {}
 
-    def start(self, total: int, *, parts: int) -> None:
-        """Sets what is to be done; the rate counts from here."""
+    def start(self, total: int, *, parts: int, part_name: str = "shard") -> None:
+        """Sets what is to be done, in images and in parts; the rate counts from here."""
         with self._lock:
-            self._total, self._parts = total, parts
+            self._total, self._parts, self._part_name = total, parts, part_name
             self._samples.append((self._clock(), self._done))
 
-    def resume(self, num_done: int, num_failed: int) -> None:
-        """Counts what was done before, in one part; it is no part of the rate."""
+    def set_metrics(self, metrics: Mapping[str, float]) -> None:
+        """The newest figures of training."""
+        with self._lock:
+            self._metrics = dict(metrics)
+
+    def resume(self, num_done: int, num_failed: int, *, parts: int = 1) -> None:
+        """Counts what was done before, in so many parts; it is no part of the rate."""
         with self._lock:
             self._done += num_done
             self._failed += num_failed
-            self._parts_done += 1
+            self._parts_done += parts
             self._samples = deque((when, done + num_done) for when, done in self._samples)
 
     def add(self, num_done: int = 0, failures: Mapping[str, int] | None = None, *, parts: int = 0) -> None:
@@ -59,6 +66,8 @@ class Progress:
                 failures_by_type={kind: number for kind, number in self._by_type.items() if number},
                 parts=self._parts,
                 parts_done=self._parts_done,
+                part_name=self._part_name,
+                metrics=dict(self._metrics),
                 per_s=rate,
                 eta_s=round((self._total - self._done) / rate, 1) if rate else None,
             )

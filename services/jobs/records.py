@@ -23,7 +23,7 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressCounts:
-    """How far a job is, in images; `parts` are shards."""
+    """How far a job is, in images and in `parts`."""
 
     total: int = 0
     done: int = 0
@@ -33,9 +33,13 @@ class ProgressCounts:
     """Of this attempt."""
     parts: int = 0
     parts_done: int = 0
+    part_name: str = "shard"
+    """What a part is: a shard, or a step of training."""
     per_s: float | None = None
     """Over the last minute."""
     eta_s: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    """The newest of training: loss, lr."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ def run_job(
     """
     spec = jobs.read_spec(job)
     attempt = jobs.next_attempt(job)
-    context = JobContext(attempt.events, listener)
+    context = JobContext(attempt.events, listener, name=f"{job}-{attempt.name}")
     with Heart(attempt, context, heartbeat_s) as heart:
         try:
             outcome = run(spec, context)

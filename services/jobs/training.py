@@ -1,0 +1,127 @@
+"""Training as a job: in this process or by workers on Ray, told step by step, stopped cleanly, gone on with."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from dap_core.errors import JobStoppedError
+from dap_core.stores import Store
+from dap_core.training.metrics import StepTable
+from dap_core.training.runs import RunOptions, TrainingRun, claim_place, execute_run, is_finished, read_metrics
+from services.jobs.context import JobContext
+from services.jobs.outcomes import Outcome
+from services.jobs.records import JobState
+from services.jobs.training_pool import TrainingPool
+from services.jobs.training_specs import TrainFields
+from services.jobs.training_watch import TrainingWatch
+from services.storage import open_store
+
+Prepare = Callable[[Any], TrainingRun[Any]]
+"""Makes the run that a spec asks for; the same in every process. Importable, as workers on Ray call it too."""
+_GRACE_S = 60.0
+_CHOSEN = "interrupted"
+
+
+def run_training(
+    spec: TrainFields, context: JobContext, run: TrainingRun[Any], prepare: Prepare, facts: dict[str, Any]
+) -> Outcome:
+    """Trains what is not trained yet, and gives what came of it: `facts` and the figures of the steps.
+
+    A stop, or the first interrupt, ends it after the step that is under way, with its state kept. Raises
+    DestinationError when another run is in the place, JobStoppedError, KeyboardInterrupt, TrainingError, StoreError.
+    """
+    began = time.time()
+    store = open_store(spec.out)
+    claim_place(store, run.describe())
+    watch = TrainingWatch(context, run.recipe)
+    if not is_finished(store):
+        with _stopping_cleanly(context):
+            finished = _train(spec, context, run, prepare, store, watch)
+        if not finished:
+            if context.stop_reason == _CHOSEN:
+                raise KeyboardInterrupt
+            raise JobStoppedError(context.stop_reason or "it was asked to stop")
+    return Outcome(JobState.SUCCEEDED, {**facts, **_describe_steps(read_metrics(store), watch, time.time() - began)})
+
+
+def choose_device(spec: TrainFields) -> str:
+    """What was asked for, else a GPU if there is one."""
+    return spec.device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def choose_num_decoders(spec: TrainFields) -> int:
+    """What was asked for, else enough to keep a GPU or a few cores busy."""
+    if spec.decoders is not None:
+        return spec.decoders
+    return 4 if choose_device(spec).startswith("cuda") else 1
+
+
+def _train(
+    spec: TrainFields,
+    context: JobContext,
+    run: TrainingRun[Any],
+    prepare: Prepare,
+    store: Store,
+    watch: TrainingWatch,
+) -> bool:
+    if spec.workers is not None:
+        pool = TrainingPool(spec, prepare, context.name, choose_device(spec))
+        return pool.train(watch, lambda: bool(context.stop_reason))
+    options = RunOptions(writer=context.name, device=choose_device(spec), save_every=spec.save_every)
+    return execute_run(
+        run,
+        store,
+        options,
+        on_start=lambda state: watch.begin(state.step if state else 0),
+        on_step=watch.add,
+        should_stop=lambda: bool(context.stop_reason),
+    )
+
+
+@contextmanager
+def _stopping_cleanly(context: JobContext) -> Iterator[None]:
+    """The first interrupt asks the job to stop, the second one ends it at once."""
+    context.grace_s, before = _GRACE_S, context.grace_s
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers: dict[signal.Signals, Any] = {}
+
+    def stop(number: int, _frame: object) -> None:
+        signal.signal(number, signal.default_int_handler)
+        context.warn("stopping after this step; interrupt once more to stop at once")
+        context.stop(_CHOSEN)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            handlers[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        context.grace_s = before
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _describe_steps(table: StepTable, watch: TrainingWatch, seconds: float) -> dict[str, Any]:
+    reports = table.reports
+    tenth = max(1, len(reports) // 10)
+    busy = sum(one.step_s for one in reports)
+    waited = sum(one.wait_s for one in reports)
+    return {
+        "steps": len(reports),
+        "steps_now": watch.num_steps,
+        "first_loss": round(sum(one.loss for one in reports[:tenth]) / tenth, 4),
+        "last_loss": round(sum(one.loss for one in reports[-tenth:]) / tenth, 4),
+        "seconds": round(seconds, 1),
+        "images_per_s": round(sum(one.num_images for one in reports) / (busy + waited), 2),
+        "step_s": round(busy / len(reports), 4),
+        "waiting": round(waited / (busy + waited), 4),
+    }

@@ -1,0 +1,77 @@
+"""What training jobs ask for."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from services.jobs.specs import DataFields, FieldGroup, JobSpec, Place
+from services.storage import open_store
+
+
+class TrainFields(FieldGroup):
+    """How a model is trained, where, and where it goes."""
+
+    out: Place
+    """Where the run and its checkpoint go; a run that was begun there with the same values goes on."""
+    changes: dict[str, str] = Field(default_factory=dict)
+    """Values of the recipe that differ, by their names."""
+    seed: int = Field(0, ge=0)
+    device: str | None = None
+    """cpu, cuda, cuda:1, ...; left out, a GPU if there is one."""
+    decoders: int | None = Field(None, ge=0)
+    """Processes that decode images, for each worker; 0 decodes in the process that trains."""
+    save_every: int = Field(100, ge=1)
+    """Steps between states to go on from."""
+    workers: int | None = Field(None, ge=1)
+    """Processes on Ray that train together; left out, one process trains."""
+    ray: str | None = None
+    """Address of a Ray cluster; left out, a Ray of its own."""
+
+    @field_validator("out")
+    @classmethod
+    def _check_out(cls, value: str) -> str:
+        open_store(value)
+        return value
+
+    @model_validator(mode="after")
+    def _check_ray(self) -> TrainFields:
+        if self.ray is not None and self.workers is None:
+            raise ValueError("ray says where workers run; say how many with workers")
+        return self
+
+
+class PretrainSpec(JobSpec, TrainFields):
+    """Train a detector on the pseudo boxes of a label set (step 3 of the paper)."""
+
+    kind: Literal["pretrain"] = "pretrain"
+    label_set: Place
+    recipe: str = "pretrain-laptop"
+    classifier: str | None = None
+    """Whose backbone the detector starts from; left out, the one that drew the maps."""
+    weights: str | None = None
+    """Local .safetensors or .pth file, or a torchvision weights name."""
+    classes: str | None = None
+    """CSV index,wnid,name for weights that are not ImageNet-1k."""
+
+
+class FinetuneSpec(JobSpec, DataFields, TrainFields):
+    """Train a detector on drawn boxes (step 4), from a pre-trained one or from a classifier alone."""
+
+    kind: Literal["finetune"] = "finetune"
+    checkpoint: Place | None = None
+    """A pre-trained detector; left out, the detector starts from `classifier`."""
+    recipe: str = "finetune-laptop"
+    classifier: str | None = None
+    """Whose backbone a detector starts from that was not pre-trained, such as lite0."""
+    weights: str | None = None
+    classes: str | None = None
+
+    @model_validator(mode="after")
+    def _check_start(self) -> FinetuneSpec:
+        if (self.checkpoint is None) == (self.classifier is None):
+            raise ValueError("a detector starts from a checkpoint or from a classifier; give one of them")
+        if self.checkpoint is not None and (self.weights or self.classes):
+            raise ValueError("weights and classes are those of a classifier; a checkpoint has its own")
+        return self
