@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 from dap_core.classifiers import Classifier, load_classifier
@@ -64,3 +65,12 @@ def proxy(servers: dict[str, S3Server]) -> Iterator[FaultyProxy]:
 def lite0() -> Classifier:
     """The bundled classifier."""
     return load_classifier()
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """torch on one thread: for small tensors the others only get in the way."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -22,6 +22,8 @@ from dap_core.stores import LocalStore
 from tests.builders import make_classes
 from tests.detector_builders import TINY_CONFIG, make_tiny_classifier, make_tiny_detector, make_training_images
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 EVERY_SCORE = replace(TINY_CONFIG, score_threshold=0.0)
 
 

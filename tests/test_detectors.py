@@ -22,6 +22,8 @@ from dap_core.errors import ClassifierError
 from tests.builders import make_classes, make_toy_classifier
 from tests.detector_builders import TINY_CONFIG, make_tiny_classifier, make_tiny_detector, make_training_images
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def train_once(detector):
     images, targets = make_training_images()

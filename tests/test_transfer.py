@@ -14,6 +14,8 @@ from dap_core.errors import CheckpointError
 from tests.builders import make_classes
 from tests.detector_builders import TINY_CONFIG, make_tiny_classifier, make_tiny_detector
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LAST = {
     "faster_rcnn": {
         f"roi_heads.box_predictor.{layer}.{kind}" for layer in ("cls_score", "bbox_pred") for kind in ("weight", "bias")

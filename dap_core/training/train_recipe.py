@@ -46,8 +46,15 @@ class TrainRecipe:
                 raise ValueError(f"{name} is at least 1, got {getattr(self, name)}")
         if not self.lr > 0:
             raise ValueError(f"lr is above 0, got {self.lr}")
-        if self.warmup_steps < 0:
-            raise ValueError(f"warmup_steps is 0 or more, got {self.warmup_steps}")
+        for name in ("warmup_steps", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is 0 or more, got {getattr(self, name)}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum is 0 to below 1, got {self.momentum}")
+        if self.max_gradient_norm is not None and not self.max_gradient_norm > 0:
+            raise ValueError(f"max_gradient_norm is above 0 or none, got {self.max_gradient_norm}")
+        if any(step < 1 for step in self.milestones):
+            raise ValueError(f"milestones are 1 or more, got {', '.join(map(str, self.milestones))}")
         if self.batch_size % self.accumulation:
             raise ValueError(f"a batch of {self.batch_size} cannot be trained in {self.accumulation} equal parts")
 
@@ -86,6 +93,10 @@ class DetectorRecipe(TrainRecipe):
         super(DetectorRecipe, self).__post_init__()
         if self.architecture not in ARCHITECTURES:
             raise ValueError(f"architecture is one of {', '.join(ARCHITECTURES)}, got {self.architecture!r}")
+        if self.frozen_stages < 0:
+            raise ValueError(f"frozen_stages is 0 or more, got {self.frozen_stages}")
+        if not self.augment.short_sides or min(self.augment.short_sides) < 1:
+            raise ValueError(f"augment.short_sides are one or more sizes in pixels, got {self.augment.short_sides}")
 
 
 def _flatten(values: dict[str, Any]) -> list[tuple[str, Any]]:
