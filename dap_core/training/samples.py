@@ -101,8 +101,8 @@ class LabelSetSamples:
 
     def check(self) -> None:
         """Reads every shard once. Raises LabelSetError when one is not the object that its name hashes."""
-        for shard in self._shards:
-            self.label_set.read_checked(shard.entry)
+        for entry in self.label_set.shards:
+            self.label_set.read_checked(entry)
 
     def read(self, group: int, rows: Sequence[int]) -> list[Sample]:
         """These images of a shard."""
@@ -191,7 +191,7 @@ def _find_boxes(label_set: LabelSet, entry: ShardEntry) -> _ShardBoxes:
     try:
         file = pq.ParquetFile(RangeFile(label_set.store, entry.data, entry.size))
         column = file.read(columns=["box_labels"]).column("box_labels")
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         raise LabelSetError(f"{entry.data} is damaged: {error}") from error
     counts = pc.list_value_length(column).to_numpy()
     num_boxes = int(counts.sum())
