@@ -57,7 +57,7 @@ def make_train_fields(
         raise ValueError("--ray says where workers run; say how many with --workers")
     return {
         "out": make_absolute(out),
-        "changes": dict(map(_split_change, changes or [])),
+        "changes": parse_changes(changes or []),
         "seed": seed,
         "device": device,
         "decoders": decoders,
@@ -74,6 +74,17 @@ def make_start_fields(classifier: str | None, weights: str | None, classes: Path
         "weights": make_weights_absolute(weights),
         "classes": None if classes is None else str(classes.absolute()),
     }
+
+
+def parse_changes(entries: Sequence[str]) -> dict[str, str]:
+    """Entries KEY=VALUE as a mapping. Raises ValueError for another form, or a key that is given twice."""
+    changes: dict[str, str] = {}
+    for entry in entries:
+        name, value = _split_change(entry)
+        if name in changes:
+            raise ValueError(f"--set gives {name} twice, {changes[name]} and {value}; give it once")
+        changes[name] = value
+    return changes
 
 
 def _split_change(text: str) -> tuple[str, str]:

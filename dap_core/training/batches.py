@@ -8,12 +8,16 @@ from itertools import groupby
 from operator import itemgetter
 
 import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from dap_core.training.augment import AugmentConfig, TrainingBatch, make_batch
 from dap_core.training.order import SampleOrder
 from dap_core.training.samples import Sample, SampleSource
+from dap_core.types import FloatArray
 
 _AHEAD_PER_WORKER = 4
 
@@ -33,15 +37,48 @@ class BatchPlan:
 _Encoded = tuple[int, list[Sample]]
 
 
-class _Decoder(Dataset[TrainingBatch]):
-    """Turns encoded batches into training batches; what the workers run. Its keys are the encoded batches."""
+class _Decoder(Dataset["_Packed"]):
+    """Turns encoded batches into packed training batches; what the workers run. Its keys are the encoded batches."""
 
     def __init__(self, config: AugmentConfig, seed: int) -> None:
         self._config, self._seed = config, seed
 
-    def __getitem__(self, encoded: _Encoded) -> TrainingBatch:
+    def __getitem__(self, encoded: _Encoded) -> _Packed:
         step, samples = encoded
-        return make_batch(step, samples, self._config, self._seed)
+        return _Packed.pack(make_batch(step, samples, self._config, self._seed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """A batch with its images in one tensor: every tensor costs a file in shared memory to be sent."""
+
+    step: int
+    keys: tuple[str, ...]
+    shapes: tuple[torch.Size, ...]
+    pixels: Tensor
+    boxes: tuple[FloatArray, ...]
+    labels: tuple[NDArray[np.int64], ...]
+
+    @classmethod
+    def pack(cls, batch: TrainingBatch) -> _Packed:
+        return cls(
+            batch.step,
+            batch.keys,
+            tuple(image.shape for image in batch.images),
+            torch.cat([image.reshape(-1) for image in batch.images]),
+            tuple(boxes.numpy() for boxes in batch.boxes),
+            tuple(labels.numpy() for labels in batch.labels),
+        )
+
+    def unpack(self) -> TrainingBatch:
+        images = torch.split(self.pixels, [shape.numel() for shape in self.shapes])
+        return TrainingBatch(
+            self.step,
+            self.keys,
+            tuple(image.view(shape) for image, shape in zip(images, self.shapes, strict=True)),
+            tuple(map(torch.from_numpy, self.boxes)),
+            tuple(map(torch.from_numpy, self.labels)),
+        )
 
 
 def read_batches(
@@ -62,7 +99,8 @@ def read_batches(
         multiprocessing_context="spawn" if num_workers else None,
         worker_init_fn=_start_worker if num_workers else None,
     )
-    yield from loader
+    for packed in loader:
+        yield packed.unpack()
 
 
 class _Once(Iterable[_Encoded]):
