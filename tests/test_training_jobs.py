@@ -18,16 +18,14 @@ from dap_core.stores import LocalStore
 from dap_core.training.loop import StepReport
 from dap_core.training.runs import read_metrics
 from services.jobs.job_store import JobStore
-from services.jobs.kinds import find_runner
-from services.jobs.records import JobRecord, JobState
-from services.jobs.runner import run_job
+from services.jobs.records import JobState
 from services.jobs.specs import JobSpec
 from services.jobs.training_specs import FinetuneSpec, PretrainSpec
 from tests.builders import encode_image, make_pixels
 from tests.detector_builders import TINY
 from tests.mining_builders import make_labeler, make_mined_set, mine_folder
 from tests.service_builders import RAY_ENVIRONMENT
-from tests.training_driver import CHANGES, make_spec, start_driver, wait_for_state
+from tests.training_driver import CHANGES, make_spec, run_here, start_driver, wait_for_state
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 NUM_STEPS, SAVE_EVERY = 24, 4
@@ -47,11 +45,6 @@ def calm(labels: Path, tmp_path_factory: pytest.TempPathFactory) -> list[StepRep
     record = run_here(make_spec(labels, out, NUM_STEPS))
     assert record.state is JobState.SUCCEEDED
     return read_metrics(LocalStore(out)).reports
-
-
-def run_here(spec: JobSpec, root: Path | None = None) -> JobRecord:
-    jobs = JobStore(LocalStore(root or Path(os.environ["XDG_STATE_HOME"]) / "jobs"))
-    return run_job(jobs, jobs.submit(spec), find_runner(spec))
 
 
 def submit(root: Path, spec: JobSpec) -> tuple[JobStore, str]:

@@ -12,7 +12,9 @@ import torch
 
 from services.jobs.job_store import JobStore
 from services.jobs.kinds import find_runner
+from services.jobs.records import JobRecord
 from services.jobs.runner import run_job
+from services.jobs.specs import JobSpec
 from services.jobs.training_specs import PretrainSpec
 from services.storage import open_store
 from tests.detector_builders import TINY
@@ -32,6 +34,12 @@ def make_spec(label_set: Path, out: Path, num_steps: int, **fields: object) -> P
     changes = {**CHANGES, "num_steps": str(num_steps)}
     values = {"label_set": str(label_set), "out": str(out), "changes": changes, "decoders": 0, "save_every": 4}
     return PretrainSpec.model_validate({**values, "classifier": TINY, "weights": "random", **fields})
+
+
+def run_here(spec: JobSpec) -> JobRecord:
+    """Runs a job in this process; its record goes to the folder of the tests."""
+    jobs = JobStore(open_store(str(Path(os.environ["XDG_STATE_HOME"]) / "jobs")))
+    return run_job(jobs, jobs.submit(spec), find_runner(spec))
 
 
 def start_driver(root: Path, job: str) -> BaseProcess:

@@ -54,6 +54,11 @@ def start_from_checkpoint(
     return checkpoint.make_successor(classes, _freeze(checkpoint.config, recipe))
 
 
+def go_on_with(checkpoint: Checkpoint, recipe: DetectorRecipe) -> Detector:
+    """The trained detector with all its layers, to be trained further as the recipe says. Raises CheckpointError."""
+    return replace(checkpoint, config=_freeze(checkpoint.config, recipe)).make_detector()
+
+
 def make_detector_run(
     detector: Detector,
     source: SampleSource,

@@ -24,7 +24,7 @@ from services.jobs.labelers import load_chosen_classifier
 from services.jobs.outcomes import Outcome
 from services.jobs.specs import ClassifierFields
 from services.jobs.training import choose_num_decoders, run_training
-from services.jobs.training_specs import FinetuneSpec, PretrainSpec, TrainFields
+from services.jobs.training_specs import FinetuneSpec, PretrainSpec, SelfTrainSpec, TrainFields
 from services.places import open_checkpoint_at, open_label_set_at
 from services.storage import open_store
 
@@ -82,7 +82,7 @@ def prepare_finetuning(spec: FinetuneSpec) -> TrainingRun[TrainingBatch]:
 
 
 def _prepare_pretraining(spec: PretrainSpec, samples: LabelSetSamples) -> _Prepared:
-    recipe, reason = _settle_recipe(spec, sum(samples.groups), len(samples.classes))
+    recipe, reason = settle_recipe(spec, sum(samples.groups), len(samples.classes))
     classifier = _load_classifier_of(spec, samples.label_set)
     detector = start_from_classifier(classifier, samples.classes, recipe, spec.seed)
     parents = {"classifier": classifier.weights_sha256, "label_set": samples.identity}
@@ -90,14 +90,14 @@ def _prepare_pretraining(spec: PretrainSpec, samples: LabelSetSamples) -> _Prepa
         detector, samples, recipe, seed=spec.seed, parents=parents, num_decoders=choose_num_decoders(spec)
     )
     facts = {"label_set": spec.label_set, "boxes": samples.num_boxes, "classifier": classifier.name}
-    return _Prepared(run, {**_describe_run(spec, run, sum(samples.groups), len(samples.classes), reason), **facts})
+    return _Prepared(run, {**describe_run(spec, run, sum(samples.groups), len(samples.classes), reason), **facts})
 
 
 def _prepare_finetuning(spec: FinetuneSpec, data: AnnotatedData) -> _Prepared:
     classes = ClassList.from_pairs((name, name) for name in data.annotations.all_class_names)
     images = data.annotations.images
     samples = AnnotatedSamples(data.store, images, classes, data.identity)
-    recipe, reason = _settle_recipe(spec, len(images), len(classes))
+    recipe, reason = settle_recipe(spec, len(images), len(classes))
     facts: dict[str, Any] = {"data": spec.data, "boxes": sum(len(image.boxes) for image in images)}
     if spec.checkpoint is not None:
         checkpoint = open_checkpoint_at(spec.checkpoint)
@@ -117,17 +117,20 @@ def _prepare_finetuning(spec: FinetuneSpec, data: AnnotatedData) -> _Prepared:
     run = make_detector_run(
         detector, samples, recipe, seed=spec.seed, parents=parents, num_decoders=choose_num_decoders(spec)
     )
-    return _Prepared(run, {**_describe_run(spec, run, len(images), len(classes), reason), **facts})
+    return _Prepared(run, {**describe_run(spec, run, len(images), len(classes), reason), **facts})
 
 
-def _settle_recipe(spec: PretrainSpec | FinetuneSpec, num_images: int, num_classes: int) -> tuple[DetectorRecipe, str]:
+def settle_recipe(
+    spec: PretrainSpec | FinetuneSpec | SelfTrainSpec, num_images: int, num_classes: int
+) -> tuple[DetectorRecipe, str]:
     """The recipe of a job with its changes, and why it trains what it trains, where that follows from the data."""
     return resolve_regime(change_recipe(get_train_recipe(spec.recipe), spec.changes), num_images, num_classes)
 
 
-def _describe_run(
+def describe_run(
     spec: TrainFields, run: TrainingRun[TrainingBatch], num_images: int, num_classes: int, reason: str
 ) -> dict[str, Any]:
+    """What is worth telling of a run, for its outcome; `reason` says why it trains what it trains."""
     recipe = run.recipe
     assert isinstance(recipe, DetectorRecipe)
     return {

@@ -27,10 +27,12 @@ class Progress:
         self._metrics: dict[str, float] = {}
 
     def start(self, total: int, *, parts: int, part_name: str = "shard") -> None:
-        """Sets what is to be done, in images and in parts; the rate counts from here."""
+        """Sets what is to be done, in images and in parts; done and rate count from here."""
         with self._lock:
             self._total, self._parts, self._part_name = total, parts, part_name
-            self._samples.append((self._clock(), self._done))
+            self._done = self._failed = self._parts_done = 0
+            self._by_type.clear()
+            self._samples = deque([(self._clock(), 0)])
 
     def set_metrics(self, metrics: Mapping[str, float]) -> None:
         """The newest figures of training."""

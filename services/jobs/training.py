@@ -46,6 +46,7 @@ def run_training(
             finished = _train(spec, context, run, prepare, store, watch)
         if not finished:
             if context.stop_reason == _CHOSEN:
+                context.stop_reason = None  # by the user here, nobody else asked
                 raise KeyboardInterrupt
             raise JobStoppedError(context.stop_reason or "it was asked to stop")
     return Outcome(JobState.SUCCEEDED, {**facts, **_describe_steps(read_metrics(store), watch, time.time() - began)})

@@ -56,6 +56,21 @@ class PretrainSpec(JobSpec, TrainFields):
     """CSV index,wnid,name for weights that are not ImageNet-1k."""
 
 
+class SelfTrainSpec(JobSpec, DataFields, TrainFields):
+    """Train a detector further on its drawn boxes and on what it finds in images without any (table 9)."""
+
+    kind: Literal["self-train"] = "self-train"
+    checkpoint: Place
+    """The fine-tuned detector."""
+    images: tuple[Place, ...] = Field(min_length=1)
+    """Images without boxes: one folder or bucket, or several files."""
+    labels: Place
+    """Where the label set of what it finds goes."""
+    keep_score: float = Field(0.6, ge=0, le=1)
+    """Boxes of a lower score are left out, but for the best one of each image (the authors' script)."""
+    recipe: str = "self-train-laptop"
+
+
 class FinetuneSpec(JobSpec, DataFields, TrainFields):
     """Train a detector on drawn boxes (step 4), from a pre-trained one or from a classifier alone."""
 
