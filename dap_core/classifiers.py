@@ -7,7 +7,8 @@ that form is checked numerically, not by name.
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 from urllib.error import URLError
@@ -51,6 +52,61 @@ class Classifier:
     grid: FeatureGrid
 
 
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A classification network as its library makes it: normalised images [B, 3, H, W] to logits [B, K].
+
+    Images in [0, 1] are normalised with `mean` and `std` (RGB); `module` is in evaluation mode on the CPU.
+    """
+
+    name: str
+    module: nn.Module
+    mean: Rgb
+    std: Rgb
+
+    @cached_property
+    def linear(self) -> nn.Linear:
+        """The last layer. Raises ClassifierError for a network of another form than `Classifier` has."""
+        return self._parts[1]
+
+    def hash_weights(self) -> str:
+        """The sha256 of its tensors."""
+        return hash_tensors(self.module.state_dict())
+
+    def replace_linear(self, linear: nn.Linear) -> Network:
+        """The same network, all other layers shared, with another last layer; this one is not to be used afterwards.
+
+        Raises ClassifierError as `linear` does.
+        """
+        name = next(name for name, module in self.module.named_modules() if module is self.linear)
+        self.module.set_submodule(name, linear)
+        return replace(self)
+
+    def make_classifier(self, classes: ClassList) -> Classifier:
+        """The classifier that the network is now. Raises ClassifierError for another number of classes, or form."""
+        backbone, linear = self._parts
+        num_classes = linear.out_features
+        if len(classes) != num_classes:
+            raise ClassifierError(f"the class list has {len(classes)} classes, {self.name} has {num_classes}")
+        bias = linear.bias.detach() if linear.bias is not None else torch.zeros(num_classes)
+        return Classifier(
+            name=self.name,
+            backbone=backbone.eval(),
+            weight=linear.weight.detach(),
+            bias=bias,
+            mean=self.mean,
+            std=self.std,
+            classes=classes,
+            weights_sha256=self.hash_weights(),
+            grid=measure_feature_grid(backbone),
+        )
+
+    @cached_property
+    def _parts(self) -> tuple[nn.Module, nn.Linear]:
+        split = split_timm_network if _library_of(self.module) == "timm" else split_torchvision_network
+        return split(self.module, self.name)
+
+
 def load_classifier(
     name: str = DEFAULT_CLASSIFIER, *, weights: str | Path | None = None, classes: ClassList | None = None
 ) -> Classifier:
@@ -64,39 +120,32 @@ def load_classifier(
     Raises ClassifierError: unknown name; network of another form, with the reason; weights missing,
     not downloadable, unsafe or misshapen; class list missing or of another length.
     """
-    if name in _BUNDLED and weights is None:
-        network, mean, std = _load_bundled(name)
-    elif weights is None or str(weights) == RANDOM_WEIGHTS or not Path(weights).suffix:
-        network, mean, std = _load_published(_BUNDLED.get(name, name), weights)
-    else:
-        network, mean, std = _load_local(_BUNDLED.get(name, name), Path(weights))
-    return _finish(name, network.eval(), mean, std, classes)
-
-
-def _finish(name: str, network: nn.Module, mean: Rgb, std: Rgb, classes: ClassList | None) -> Classifier:
-    split = split_timm_network if _library_of(network) == "timm" else split_torchvision_network
-    backbone, linear = split(network, name)
-    num_classes = linear.out_features
+    network = load_network(name, weights=weights)
     if classes is None:
+        num_classes = network.linear.out_features
         if num_classes != len(imagenet_classes()):
             raise ClassifierError(
                 f"{name} has {num_classes} classes, so they are not ImageNet-1k; give a class list (index,wnid,name)"
             )
         classes = imagenet_classes()
-    if len(classes) != num_classes:
-        raise ClassifierError(f"the class list has {len(classes)} classes, {name} has {num_classes}")
-    bias = linear.bias.detach() if linear.bias is not None else torch.zeros(num_classes)
-    return Classifier(
-        name=name,
-        backbone=backbone.eval(),
-        weight=linear.weight.detach(),
-        bias=bias,
-        mean=mean,
-        std=std,
-        classes=classes,
-        weights_sha256=hash_tensors(network.state_dict()),
-        grid=measure_feature_grid(backbone),
-    )
+    return network.make_classifier(classes)
+
+
+def load_network(name: str = DEFAULT_CLASSIFIER, *, weights: str | Path | None = None) -> Network:
+    """The whole network of `load_classifier`, whatever its classes; raises ClassifierError as that does."""
+    if name in _BUNDLED and weights is None:
+        module, mean, std = _load_bundled(name)
+    elif weights is None or str(weights) == RANDOM_WEIGHTS or not Path(weights).suffix:
+        module, mean, std = _load_published(_BUNDLED.get(name, name), weights)
+    else:
+        module, mean, std = _load_local(_BUNDLED.get(name, name), Path(weights))
+    return Network(name, module.eval(), mean, std)
+
+
+def make_network(name: str, num_classes: int) -> Network:
+    """A network with the same random weights on every call and `num_classes` outputs. Raises ClassifierError."""
+    module, mean, std = _create(_BUNDLED.get(name, name), num_classes=num_classes)
+    return Network(name, module.eval(), mean, std)
 
 
 def _load_bundled(name: str) -> tuple[nn.Module, Rgb, Rgb]:

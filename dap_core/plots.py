@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dap_core.evaluation import LabelSetStatistics, SweepColumn, Sweeps
 from dap_core.evaluation.statistics import Histogram
+from dap_core.evaluation.voc_precision import ClassVocPrecision, VocPrecision, sample_precision
 
+MOST_CURVES, _MOST_BARS = 10, 30
+_CURVE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 OURS, PAPER, INK, GRID = "#1f6f8b", "#d9822b", "#27313a", "#e3e7ea"
 _WIDTH_IN, _HEIGHT_IN = 9.0, 3.2
 
@@ -47,6 +52,54 @@ def plot_histograms(statistics: LabelSetStatistics, path: Path) -> None:
     for axes, unit in zip(figure.axes, ("images", "boxes", "boxes"), strict=True):
         axes.set_ylabel(unit)
     _save(figure, path)
+
+
+def draw_precision(voc: VocPrecision, title: str = "") -> bytes:
+    """Precision by recall at IoU 0.5 of each class, and AP50 of the classes, best first; PNG bytes.
+
+    Up to 10 classes have a curve each; of more, their mean is drawn with the middle half of the classes around it, both
+    of precision made to fall with recall. Of more than 30 classes the bars are those of the best and worst 15.
+    """
+    known = sorted((one for one in voc.by_class if one.num_truth), key=lambda one: -one.area)
+    shown = known if len(known) <= _MOST_BARS else [*known[: _MOST_BARS // 2], *known[-_MOST_BARS // 2 :]]
+    chosen = "" if len(shown) == len(known) else f", best and worst {_MOST_BARS // 2} of {len(known)}"
+    figure = _make_figure(1)
+    figure.set_size_inches(_WIDTH_IN, max(_HEIGHT_IN + 0.4, 0.8 + 0.19 * len(shown)))
+    curves, bars = figure.axes
+    _draw_curves(curves, known)
+    bars.barh(range(len(shown)), [one.area for one in shown], color=OURS, height=0.72)
+    bars.set_yticks(range(len(shown)), [_shorten_name(one.name) for one in shown], fontsize=8)
+    bars.set(xlim=(0, 1), title=f"AP50 by class{chosen}, mean {voc.area:.3f}")
+    bars.invert_yaxis()
+    bars.grid(axis="x", color=GRID, linewidth=0.8)
+    bars.grid(visible=False, axis="y")
+    if title:
+        figure.suptitle(title, fontsize=10, color=INK)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=144)
+    return buffer.getvalue()
+
+
+def _draw_curves(axes: Axes, known: Sequence[ClassVocPrecision]) -> None:
+    """Curves of classes, best first; of many, their mean and the half of the classes in the middle."""
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision", title="at IoU 0.5")
+    if len(known) > MOST_CURVES:
+        recalls = np.linspace(0, 1, 101)
+        sampled = np.array([sample_precision(one.curve, recalls) for one in known])
+        low, high = np.quantile(sampled, [0.25, 0.75], axis=0)
+        axes.fill_between(recalls, low, high, color=GRID, label="middle half of the classes")
+        axes.plot(recalls, sampled.mean(axis=0), color=OURS, linewidth=1.8, label=f"mean of {len(known)} classes")
+    else:
+        for index, one in enumerate(known):
+            colour, style = _CURVE_COLOURS[index % len(_CURVE_COLOURS)], "-" if index < len(_CURVE_COLOURS) else "--"
+            label = f"{_shorten_name(one.name)} {one.area:.2f}"
+            axes.plot(one.curve.recall, one.curve.precision, style, color=colour, label=label, linewidth=1.4)
+    if known:
+        axes.legend(frameon=False, fontsize=7.5, loc="lower left")
+
+
+def _shorten_name(name: str) -> str:
+    return name if len(name) <= 24 else f"{name[:23]}…"
 
 
 def _make_figure(rows: int, columns: int = 2) -> Figure:

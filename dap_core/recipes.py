@@ -1,4 +1,4 @@
-"""Named parameter sets of mining: what to run and how to cut, as one typed record."""
+"""How boxes are made, as one typed record: named parameter sets of mining, or what a detector finds."""
 
 from __future__ import annotations
 
@@ -17,6 +17,36 @@ class Recipe:
     name: str
     cam: CamConfig
     mining: MiningConfig
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """The values of `box_thresholds`."""
+        return self.mining.thresholds
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionRecipe:
+    """One way to run a detector over an image; its boxes come from no map and cannot be cut again."""
+
+    name: str = "predicted"
+    short_side: int
+    """Pixels."""
+    mirror: bool
+    batch_size: int
+    """Images of a batch are padded to the largest of them, which changes boxes near the border a little."""
+    score_threshold: float
+    """The least score of a box that the detector gives."""
+    keep_score: float | None
+    """Boxes of a lower score are left out, but for the best one of each image; None keeps all."""
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """The values of `box_thresholds`: the highest of these that the score of a box reaches."""
+        return (0.0, 0.3, 0.6, 0.9)
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain JSON values."""
@@ -81,8 +111,10 @@ def customise_recipe(
     return Recipe(name=f"{recipe.name.removesuffix('*')}*", cam=cam, mining=mining)
 
 
-def recipe_from_dict(values: dict[str, Any]) -> Recipe:
-    """The recipe that `Recipe.to_dict` wrote."""
+def recipe_from_dict(values: dict[str, Any]) -> Recipe | PredictionRecipe:
+    """The recipe that `to_dict` wrote."""
+    if "mining" not in values:
+        return PredictionRecipe(**values)
     cam, mining = dict(values["cam"]), dict(values["mining"])
     cam["short_sides"] = tuple(cam["short_sides"])
     mining["thresholds"] = tuple(mining["thresholds"])

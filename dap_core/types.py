@@ -268,3 +268,31 @@ class FailedImage:
     """One image that could not be labelled, and the error that says why."""
 
     error: ImageError | UnknownLabelError | StoreError | WorkerCrashError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PredictedImage:
+    """What a detector found in one image, best first.
+
+    `boxes` float32 [n, 4] xyxy, half-open, in pixels of the upright image of `size_wh`, all with an area inside it;
+    `labels` int64 [n] are indices of the detector's classes; `scores` float32 [n] in [0, 1], descending.
+    """
+
+    size_wh: tuple[int, int]
+    exif_orientation: int
+    boxes: FloatArray
+    labels: NDArray[np.int64]
+    scores: FloatArray
+
+    def take(self, chosen: NDArray[np.intp] | NDArray[np.bool_]) -> PredictedImage:
+        """The same image with some of its boxes."""
+        kept = self.boxes[chosen], self.labels[chosen], self.scores[chosen]
+        return PredictedImage(self.size_wh, self.exif_orientation, *kept)
+
+    def keep_confident(self, least: float) -> PredictedImage:
+        """The boxes with at least this score, and the best one whatever its score (the authors' self-training)."""
+        return self.take(self.scores >= min(np.float32(least), self.scores.max(initial=0)))
+
+    def sum_scores(self, num_classes: int) -> NDArray[np.float64]:
+        """The detector as a classifier: the sum of the scores of each class's boxes, [num_classes] (section 4.3)."""
+        return np.bincount(self.labels, self.scores, num_classes).astype(np.float64)

@@ -54,7 +54,7 @@ def open_annotated(fields: DataFields) -> AnnotatedData:
     if fields.images_from:
         chosen = _choose_listed(chosen, fields.images_from)
     if fields.leave_out:
-        chosen = drop_images(chosen, _read_keys(fields.leave_out))
+        chosen = drop_images(chosen, read_keys(fields.leave_out))
     shots = None
     if fields.shots is not None:
         shots = sample_shots(chosen, fields.shots, seed=fields.shot_seed)
@@ -118,13 +118,13 @@ def _find_images(place: str, annotations: Annotations) -> Store:
 
 def _choose_listed(annotations: Annotations, place: str) -> Annotations:
     if not place.endswith(".json"):
-        return keep_images(annotations, _read_keys(place))
+        return keep_images(annotations, read_keys(place))
     folder, name = _split_place(place)
     return select_shots(annotations, read_shots(open_store(folder), name))
 
 
-def _read_keys(place: str) -> list[str]:
-    """The lines of a text file."""
+def read_keys(place: str) -> list[str]:
+    """The lines of a text file of image keys. Raises SourceError, StoreError."""
     folder, name = _split_place(place)
     try:
         text = open_store(folder).get(name).decode("utf-8-sig")

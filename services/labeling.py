@@ -16,6 +16,7 @@ from dap_core.labeler import PseudoLabeler
 from dap_core.recipes import Recipe
 from dap_core.threads import single_threaded_libraries, use_one_torch_thread
 from dap_core.types import AUTO, ClassList, FailedImage, LabeledImage
+from services.classifiers import load_classifier_at
 from services.settings import ServiceSettings
 
 Reply: TypeAlias = LabeledImage | FailedImage
@@ -63,13 +64,13 @@ class Labeling(Protocol):
 def make_labeler(settings: ServiceSettings) -> PseudoLabeler:
     """The labeler that a service asks for, run once so that the first caller does not wait for it.
 
-    On a CPU it has as many lanes as `cpus_per_replica`, all cores when left out. Raises InputError, ClassifierError.
+    On a CPU it has as many lanes as `cpus_per_replica`, all cores when left out. Raises InputError, ClassifierError,
+    StoreError.
     """
     if settings.cpus_per_replica is not None:
         torch.set_num_threads(max(1, round(settings.cpus_per_replica)))
     labeler = PseudoLabeler(
-        settings.classifier,
-        weights=settings.weights,
+        load_classifier_at(settings.classifier, weights=settings.weights),
         engine=settings.engine,
         precision=settings.precision,
         device=settings.device,

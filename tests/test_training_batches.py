@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from dap_core.datasets import AnnotatedImage
 from dap_core.errors import ImageError, LabelSetError, SourceError
+from dap_core.images.resizing import resize_to_short_side
 from dap_core.label_sets import open_label_set
 from dap_core.stores import LocalStore
-from dap_core.training.augment import AugmentConfig, TrainingBatch, make_batch, resize_to_short_side
+from dap_core.training.augment import AugmentConfig, TrainingBatch, make_batch
 from dap_core.training.batches import BatchPlan, read_batches
 from dap_core.training.order import SampleOrder
-from dap_core.training.recipes import RECIPES, customise_train_recipe, get_train_recipe
 from dap_core.training.samples import AnnotatedSamples, LabelSetSamples, Sample
 from dap_core.types import ClassList
 from tests.builders import encode_image, make_scene
@@ -167,11 +167,3 @@ def test_annotated_images_leave_out_boxes_to_ignore_and_refuse_unknown_classes(t
     only_cats = ClassList.from_pairs([("c", "cat")])
     with pytest.raises(SourceError, match=r"a.png has a box of class 'dog'; the classes are cat"):
         AnnotatedSamples(store, (image,), only_cats, "shots").read(0, [0])
-
-
-def test_recipes_have_their_source_and_shorten_in_proportion():
-    assert all(recipe.source for recipe in RECIPES.values())
-    recipe = get_train_recipe("finetune-voc")
-    assert [recipe.compute_lr(step) for step in (0, 999, 10_339, 10_340)] == pytest.approx([1e-5, 0.01, 0.01, 0.001])
-    short = customise_train_recipe(recipe, num_steps=1448)
-    assert (short.name, short.milestones, short.warmup_steps) == ("finetune-voc*", (1034,), 100)

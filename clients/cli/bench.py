@@ -1,4 +1,4 @@
-"""`dap bench`: how fast this machine mines and cuts again."""
+"""`dap bench`: how fast this machine mines, cuts again, serves and trains."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clients.cli.bench_training import bench_train
 from clients.cli.console import make_table, parse_numbers, print_json, reports_errors, stderr, stdout
 
 if TYPE_CHECKING:
     from dap_core.benchmarking import MiningSpeed
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode="rich", help="Measure the speed of mining, re-cutting and serving."
+    no_args_is_help=True, rich_markup_mode="rich", help="Measure the speed of mining, re-cutting, serving and training."
 )
 _MEMORY_IMAGES = (200, 2000)
 _SERVED_IMAGES = 64
+app.command("train")(bench_train)
 
 
 @app.command("mine")
@@ -45,15 +47,15 @@ def bench_mine(
     [bold]dap bench mine --images photos/ --seconds 120[/bold]
     """
     from dap_core.benchmarking import measure_mining, measure_peak_memory
-    from dap_core.classifiers import load_classifier
     from dap_core.datasets import open_source
     from dap_core.recipes import customise_recipe, get_recipe
+    from services.classifiers import load_classifier_at
 
     source = open_source([images])
     with stderr.status("reading images"):
         encoded = [(source.store.get(row.key), row.labels) for row in source.rows]
     with stderr.status(f"measuring for {seconds:.0f} s and more"):
-        loaded = load_classifier(classifier, weights=weights)
+        loaded = load_classifier_at(classifier, weights=weights)
         chosen = customise_recipe(get_recipe(recipe), short_sides=parse_numbers(scales, "--scales", int))
         speed = measure_mining(
             loaded, encoded, seconds=seconds, round_images=round_images, recipe=chosen, device=device

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from services.jobs.records import JobRecord
     from services.jobs.specs import JobSpec
 
-_REPORTS = {"mine": ("clients.cli.mine_report", "report_mining")}
+_REPORTS = {
+    "mine": ("clients.cli.mine_report", "report_mining"),
+    "train-classifier": ("clients.cli.classifier_report", "report_classifier"),
+    "pretrain": ("clients.cli.training_report", "report_training"),
+    "self-train": ("clients.cli.training_report", "report_training"),
+    "finetune": ("clients.cli.training_report", "report_training"),
+    "evaluate": ("clients.cli.evaluate_report", "report_evaluation"),
+    "predict": ("clients.cli.predict_report", "report_prediction"),
+}
 """What prints the result of each kind of job."""
 
 
@@ -35,6 +43,17 @@ def run_here(spec: JobSpec) -> JobRecord:
 
     with _submitting(spec) as (jobs, job), JobDisplay(spec.kind) as display, _saying_how_to_go_on():
         return run_job(jobs, job, find_runner(spec), listener=display)
+
+
+def run_or_print(kind: str, fields: dict[str, Any], *, print_spec: bool, as_json: bool) -> None:
+    """Makes the spec of a command, and prints it or runs it. Raises InputError, and what the job raises."""
+    from services.jobs.kinds import make_spec
+
+    spec = make_spec({"kind": kind, **fields}, f"dap {kind}")
+    if print_spec:
+        sys.stdout.write(spec.to_json())
+    else:
+        run_and_report(spec, as_json=as_json)
 
 
 def run_and_report(spec: JobSpec, *, as_json: bool) -> NoReturn:

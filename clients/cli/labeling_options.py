@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from clients.cli.console import parse_numbers
-from clients.cli.source_options import make_absolute, make_weights_absolute
+from clients.cli.source_options import make_absolute, make_classifier_absolute, make_weights_absolute
 
 
 class ImageStorage(StrEnum):
@@ -55,7 +55,7 @@ def make_labeling_fields(
         "short_sides": parse_numbers(scales, "--scales", int),
         "thresholds": parse_numbers(thresholds, "--thresholds", float),
         "nms_iou": nms_iou,
-        "classifier": classifier,
+        "classifier": make_classifier_absolute(classifier),
         "weights": make_weights_absolute(weights),
         "classes": classes and make_absolute(str(classes)),
         "images": images.value,

@@ -7,17 +7,26 @@ import typer
 from clients.cli import (
     bench,
     doctor,
+    evaluate,
     evaluate_boxes,
     export,
+    export_detector,
+    finetune,
     keys,
     label,
     mine,
     plan,
+    predict,
+    pretrain,
+    recipes,
     recut,
     run,
+    self_train,
     serve,
     show,
     stats,
+    synthetic,
+    train_classifier,
     verify,
 )
 
@@ -33,10 +42,19 @@ app = typer.Typer(
 )
 app.command("mine")(mine.mine)
 app.command("plan")(plan.plan)
+app.command("recipes")(recipes.recipes)
+app.command("train-classifier")(train_classifier.train_classifier)
+app.command("pretrain")(pretrain.pretrain)
+app.command("finetune")(finetune.finetune)
+app.command("self-train")(self_train.self_train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
+app.command("export-detector")(export_detector.export_detector)
 app.command("run")(run.run)
 app.command("label")(label.label)
 app.command("recut")(recut.recut)
 app.command("stats")(stats.stats)
+app.command("synthetic")(synthetic.synthetic)
 app.command("evaluate-boxes")(evaluate_boxes.evaluate_boxes)
 app.command("show")(show.show)
 app.command("export")(export.export)

@@ -51,7 +51,7 @@ def recut(
     if (folder := local_path(out)) is not None:
         parent.check_outside(folder)
     chosen = customise_recipe(
-        parent.manifest.settings.recipe if recipe is None else get_recipe(recipe),
+        parent.manifest.settings.mining_recipe if recipe is None else get_recipe(recipe),
         short_sides=parse_numbers(scales, "--scales", int),
         thresholds=parse_numbers(thresholds, "--thresholds", float),
         nms_iou=nms_iou,

@@ -16,7 +16,9 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port.", show_default="8000")] = None,
     store: Annotated[str | None, typer.Option(help="Folder of the service's keys.", show_default="dap-store")] = None,
     no_ray: Annotated[bool, typer.Option("--no-ray", help="One process, one labeler, no Ray.")] = False,
-    classifier: Annotated[str | None, typer.Option(help="Classifier.", show_default="lite0")] = None,
+    classifier: Annotated[
+        str | None, typer.Option(help="Network, or where `dap train-classifier` wrote one.", show_default="lite0")
+    ] = None,
     weights: Annotated[str | None, typer.Option(help="Its weights: a file.")] = None,
     engine: Annotated[str | None, typer.Option(help="auto, openvino or torch.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, float32, bfloat16 or float16.")] = None,
@@ -29,6 +31,7 @@ def serve(
 
     [bold]dap serve[/bold]   [bold]dap serve --port 9000 --no-ray[/bold]   Every option is also a variable, as DAP_PORT.
     """
+    from clients.cli.source_options import make_classifier_absolute
     from services.running import check_exposure, run_in_process, run_on_ray
     from services.settings import read_settings
 
@@ -36,7 +39,7 @@ def serve(
         host=host,
         port=port,
         store=store,
-        classifier=classifier,
+        classifier=None if classifier is None else make_classifier_absolute(classifier),
         weights=weights,
         engine=engine,
         precision=precision,

@@ -50,7 +50,11 @@ MapOption = Annotated[
     ),
 ]
 ClassifierOption = Annotated[
-    str, typer.Option(help="lite0 (bundled), or a torchvision or timm network: resnet50, timm/resnet50d.")
+    str,
+    typer.Option(
+        help="lite0 (bundled), a torchvision or timm network (resnet50, timm/resnet50d), or where "
+        "`dap train-classifier` wrote one: a folder or s3://bucket/prefix."
+    ),
 ]
 WeightsOption = Annotated[
     str | None, typer.Option(help="Local .safetensors or .pth file, a torchvision weights name, or random.")
@@ -94,6 +98,13 @@ def make_absolute(place: str) -> str:
     from services.storage import is_remote
 
     return place if is_remote(place) else str(Path(place).absolute())
+
+
+def make_classifier_absolute(classifier: str) -> str:
+    """Where a trained classifier is, from every folder the same; the name of a network as it is."""
+    from services.classifiers import is_classifier_place
+
+    return make_absolute(classifier) if is_classifier_place(classifier) else classifier
 
 
 def make_weights_absolute(weights: str | None) -> str | None:

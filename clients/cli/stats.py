@@ -45,8 +45,10 @@ def stats(
     opened = open_label_set_at(label_set)
     with stderr.status(f"reading {label_set}"):
         statistics = compute_statistics(opened)
-        cut_by = replace(get_recipe(recipe), cam=opened.manifest.settings.recipe.cam)
-        sweeps = compute_sweeps(opened, cut_by) if opened.manifest.settings.store_cams else None
+        settings = opened.manifest.settings
+        sweeps = None
+        if settings.store_cams:
+            sweeps = compute_sweeps(opened, replace(get_recipe(recipe), cam=settings.mining_recipe.cam))
         suspicions = find_suspicious(opened)
     if as_json:
         print_json(

@@ -28,7 +28,7 @@ def measure_recutting(label_set: LabelSet, *, repeats: int = 3) -> list[Recuttin
 
     Raises InputError when the set holds no maps.
     """
-    cam = label_set.manifest.settings.recipe.cam
+    cam = label_set.manifest.settings.mining_recipe.cam
     speeds = []
     for recipe in RECIPES.values():
         chosen = replace(recipe, cam=cam)

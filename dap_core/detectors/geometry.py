@@ -64,7 +64,7 @@ class GridRoiAlign(MultiScaleRoIAlign):  # type: ignore[misc]
         images = torch.cat([torch.full_like(found[:, :1], index) for index, found in enumerate(boxes)])
         corners = torch.cat(boxes)
         levels = self.map_levels(boxes)
-        pooled = maps[0].new_zeros(len(corners), maps[0].shape[1], *self.output_size)
+        pooled = maps[0].new_zeros(corners.shape[0], maps[0].shape[1], *self.output_size)
         for level, (features, stride, origin) in enumerate(zip(maps, self.strides, self.origins, strict=True)):
             chosen = torch.where(levels == level)[0]
             regions = torch.cat([images[chosen], corners[chosen] - origin], dim=1)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 
@@ -41,7 +42,25 @@ def make_network(
     make = {"faster_rcnn": _make_faster_rcnn, "retinanet": _make_retinanet, "fcos": _make_fcos}[architecture]
     network = make(pyramid, num_classes, config)
     network.transform = NormalizeAndPad(classifier.mean, classifier.std)
+    for head in _list_heads(network, architecture):
+        head.register_forward_hook(_give_float32)
     return network
+
+
+def _list_heads(network: nn.Module, architecture: Architecture) -> list[nn.Module]:
+    """The modules that give scores and box offsets."""
+    if architecture == "faster_rcnn":
+        return [network.rpn.head, network.roi_heads.box_predictor]  # type: ignore[union-attr, list-item]
+    return [network.head]  # type: ignore[list-item]
+
+
+def _give_float32(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+    """A hook: boxes in a shorter format would lie on a grid of several pixels, and scores be equal that are not."""
+    if isinstance(output, Tensor):
+        return output.float()
+    if isinstance(output, dict):
+        return {name: _give_float32(_module, None, value) for name, value in output.items()}
+    return type(output)(_give_float32(_module, None, value) for value in output)
 
 
 def _make_pyramid(architecture: Architecture, classifier: Classifier, config: DetectorConfig) -> _Pyramid:

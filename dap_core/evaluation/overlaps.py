@@ -85,13 +85,14 @@ class Overlaps:
 
 def measure_overlaps(label_set: LabelSet, truth: Truth) -> Overlaps:
     """All pairs of a label set that have truth, in one pass; sweeps only where maps are stored."""
-    recipe = label_set.manifest.settings.recipe
-    with_maps = label_set.manifest.settings.store_cams
+    settings = label_set.manifest.settings
+    with_maps = settings.store_cams
     measured: list[_Values] = []
     for index, row in enumerate(label_set.rows(cams=with_maps)):
         for label, drawn in truth.boxes.get(row.key, {}).items():
             pair = {"image": np.intp(index), "label": np.intp(label)} | _measure_boxes(row, label, drawn)
             if with_maps:
+                recipe = settings.mining_recipe
                 cams = [cam for cam in select_passes(row.cams, recipe.cam) if cam.label == label]
                 pair |= _measure_sweeps(cams, row.size_wh, drawn, recipe.mining)
             measured.append(pair)

@@ -97,9 +97,9 @@ def compute_sweeps(label_set: LabelSet, recipe: Recipe | None = None) -> Sweeps:
     Raises InputError when the set holds no maps, or not those that `recipe` needs.
     """
     settings = label_set.manifest.settings
-    recipe = recipe or settings.recipe
     if not settings.store_cams:
         raise InputError(f"{label_set.store.uri} holds no maps, so the sweeps cannot be cut")
+    recipe = recipe or settings.mining_recipe
     columns_a1, columns_a2 = _make_columns(recipe.mining)
     widest = replace(recipe.mining, thresholds=THRESHOLDS)
     num_images = 0

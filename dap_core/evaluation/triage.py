@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from dap_core.boxes import compute_areas, compute_iou
 from dap_core.label_sets import LabelSet, LabelSetRow
 from dap_core.mining import mine_boxes
-from dap_core.recipes import Recipe
+from dap_core.recipes import PredictionRecipe, Recipe
 from dap_core.types import ClassList, PseudoBoxes
 
 LEAST_SCALE_IOU = 0.25
@@ -35,7 +35,7 @@ class Suspicion:
     reasons: tuple[str, ...]
 
 
-def judge_row(row: LabelSetRow, classes: ClassList, recipe: Recipe) -> Suspicion:
+def judge_row(row: LabelSetRow, classes: ClassList, recipe: Recipe | PredictionRecipe) -> Suspicion:
     """What is odd about one labelled image; no reasons and badness 0 when nothing is."""
     found = [
         *_judge_boxes(row, classes),
@@ -64,6 +64,8 @@ def _judge_boxes(row: LabelSetRow, classes: ClassList) -> Iterator[tuple[float, 
 
 
 def _judge_classification(row: LabelSetRow, classes: ClassList) -> Iterator[tuple[float, str]]:
+    if not row.labels:
+        return
     names = ", ".join(
         f"{classes[label].name} ({score:.2f})" for label, score in zip(row.labels, row.label_scores, strict=True)
     )
@@ -77,7 +79,9 @@ def _judge_classification(row: LabelSetRow, classes: ClassList) -> Iterator[tupl
         yield 0.5, f"low score: {names}"
 
 
-def _judge_scales(row: LabelSetRow, recipe: Recipe) -> Iterator[tuple[float, str]]:
+def _judge_scales(row: LabelSetRow, recipe: Recipe | PredictionRecipe) -> Iterator[tuple[float, str]]:
+    if isinstance(recipe, PredictionRecipe):
+        return
     short_sides = sorted({cam.short_side for cam in row.cams})
     if len(short_sides) < 2:
         return

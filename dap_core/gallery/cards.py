@@ -15,6 +15,7 @@ from dap_core.label_sets import LabelSet, LabelSetRow
 from dap_core.merging import compute_grid_size, sample_map
 from dap_core.mining import merge_cams
 from dap_core.passes import select_passes
+from dap_core.recipes import PredictionRecipe
 from dap_core.types import PseudoBoxes
 
 NO_BOX_REASONS = {
@@ -41,6 +42,7 @@ class DrawnBox:
     score: str
     label: str
     mark: str
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +103,11 @@ def draw_boxes(
 ) -> tuple[DrawnBox, ...]:
     """Boxes of a row ready to draw, coloured by their place in `thresholds`; the smaller ones lie on top."""
     known = np.array(sorted(thresholds))
+    predicted = isinstance(label_set.manifest.settings.recipe, PredictionRecipe)
     drawn = []
     for box in boxes.take(np.argsort(-compute_areas(boxes.boxes), kind="stable")):
         left, top, right, bottom = box.xyxy.tolist()
+        name, threshold = name_class(label_set, box.label), "" if predicted else f", τ {box.threshold:g}"
         drawn.append(
             DrawnBox(
                 x=f"{left:.2f}",
@@ -113,8 +117,9 @@ def draw_boxes(
                 level=int(np.abs(known - box.threshold).argmin()),
                 threshold=f"{box.threshold:g}",
                 score=f"{box.score:.2f}",
-                label=name_class(label_set, box.label),
+                label=name,
                 mark=_mark_label(row, box.label),
+                title=f"{name}{threshold}, score {box.score:.2f}",
             )
         )
     return tuple(drawn)
@@ -122,7 +127,7 @@ def draw_boxes(
 
 def list_thresholds(label_set: LabelSet) -> list[float]:
     """The thresholds of the set's recipe, ascending: the order of colours."""
-    return sorted(set(label_set.manifest.settings.recipe.mining.thresholds))
+    return sorted(set(label_set.manifest.settings.recipe.thresholds))
 
 
 def show_labels(label_set: LabelSet, row: LabelSetRow) -> tuple[ShownLabel, ...]:
@@ -150,7 +155,7 @@ def _mark_label(row: LabelSetRow, label: int) -> str:
 
 
 def _show_first_choice(label_set: LabelSet, row: LabelSetRow) -> ShownLabel | None:
-    if row.top1 in row.labels:
+    if row.top1 in row.labels or not row.labels:
         return None
     return ShownLabel("", name_class(label_set, row.top1), f"{row.top1_score:.1%}")
 
@@ -172,7 +177,9 @@ def _make_heat_map(
     label_set: LabelSet, row: LabelSetRow, pixels: RgbPixels | str, picture_bytes: int
 ) -> Picture | None:
     """The heat map of the first label, over an even ground when the image is not there."""
-    recipe = label_set.manifest.settings.recipe
+    if not row.cams:
+        return None
+    recipe = label_set.manifest.settings.mining_recipe
     cams = [cam for cam in select_passes(row.cams, recipe.cam) if row.labels and cam.label == row.labels[0]]
     if not cams:
         return None

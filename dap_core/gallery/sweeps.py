@@ -73,7 +73,7 @@ def render_sweep(label_set: LabelSet, sweep: SweepName, *, num_images: int = 12)
     settings = label_set.manifest.settings
     if not settings.store_cams:
         raise InputError(f"{label_set.store.uri} was mined without storing maps, so boxes cannot be cut again")
-    columns = make_sweep_columns(settings.recipe.mining, sweep)
+    columns = make_sweep_columns(settings.mining_recipe.mining, sweep)
     positions = spread_positions(label_set.manifest.counts.num_ok, num_images)
     picture_bytes = compute_picture_bytes(len(positions))
     rows = [_make_row(label_set, row, columns, picture_bytes) for _, row in read_rows(label_set, positions)]
@@ -97,7 +97,7 @@ def make_sweep_columns(base: MiningConfig, sweep: SweepName) -> tuple[SweepColum
 
 
 def _make_row(label_set: LabelSet, row: LabelSetRow, columns: Sequence[SweepColumn], picture_bytes: int) -> SweepRow:
-    cams = select_passes(row.cams, label_set.manifest.settings.recipe.cam)
+    cams = select_passes(row.cams, label_set.manifest.settings.mining_recipe.cam)
     mined = [mine_boxes(cams, row.size_wh, column.config) for column in columns]
     return SweepRow(
         key=row.key,

@@ -83,14 +83,14 @@ def plan_recut(parent: LabelSet, recipe: Recipe, *, keep_images: bool = True) ->
     Raises InputError when the parent holds no maps, or not those of the passes that `recipe` needs.
     """
     settings = parent.manifest.settings
-    stored = settings.recipe.cam
+    stored = settings.mining_recipe.cam
     if not settings.store_cams:
         raise InputError(f"{parent.store.uri} was mined without storing maps, so boxes cannot be cut again")
     missing = set(recipe.cam.short_sides) - set(stored.short_sides)
     if missing or (recipe.cam.mirror and not stored.mirror):
         raise InputError(
             f"recipe {recipe.name} needs the passes {_describe(recipe)}, "
-            f"{parent.store.uri} holds {_describe(settings.recipe)}"
+            f"{parent.store.uri} holds {_describe(settings.mining_recipe)}"
         )
     shards = {
         shard: _drop_first(rows, superseded)

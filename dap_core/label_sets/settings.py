@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dap_core.recipes import Recipe, recipe_from_dict
+from dap_core.errors import InputError
+from dap_core.recipes import PredictionRecipe, Recipe, recipe_from_dict
 from dap_core.types import ClassList
 
 
@@ -13,9 +14,10 @@ from dap_core.types import ClassList
 class LabelingSettings:
     """Recipe, classifier, engine and storage choices of one label set."""
 
-    recipe: Recipe
+    recipe: Recipe | PredictionRecipe
     classes: ClassList
     classifier: str
+    """The network: a classifier, or a detector and its backbone."""
     weights_sha256: str
     engine: str
     precision: str
@@ -27,6 +29,13 @@ class LabelingSettings:
     """Whether shards hold the maps, so that boxes can be cut again."""
     parent: str | None = None
     """sha256 of the manifest this set was cut again from."""
+
+    @property
+    def mining_recipe(self) -> Recipe:
+        """The recipe that boxes were cut from maps with. Raises InputError for a set that a detector made."""
+        if isinstance(self.recipe, PredictionRecipe):
+            raise InputError("the label set holds what a detector found, and no maps to cut boxes from")
+        return self.recipe
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain JSON values."""

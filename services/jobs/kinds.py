@@ -8,7 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from dap_core.errors import InputError
+from services.jobs.classifier_specs import TrainClassifierSpec
+from services.jobs.evaluation_specs import EvaluateSpec, PredictSpec
 from services.jobs.specs import JobSpec, MineSpec, check_values
+from services.jobs.training_specs import FinetuneSpec, PretrainSpec, SelfTrainSpec
 
 if TYPE_CHECKING:
     from services.jobs.runner import RunKind
@@ -22,7 +25,15 @@ class _Kind:
     function: str
 
 
-_KINDS = {"mine": _Kind(MineSpec, "services.jobs.mining", "run_mine")}
+_KINDS = {
+    "mine": _Kind(MineSpec, "services.jobs.mining", "run_mine"),
+    "train-classifier": _Kind(TrainClassifierSpec, "services.jobs.classifier_training", "run_train_classifier"),
+    "pretrain": _Kind(PretrainSpec, "services.jobs.detector_training", "run_pretrain"),
+    "self-train": _Kind(SelfTrainSpec, "services.jobs.self_training", "run_self_train"),
+    "finetune": _Kind(FinetuneSpec, "services.jobs.detector_training", "run_finetune"),
+    "evaluate": _Kind(EvaluateSpec, "services.jobs.evaluating", "run_evaluate"),
+    "predict": _Kind(PredictSpec, "services.jobs.predicting", "run_predict"),
+}
 KINDS: dict[str, type[JobSpec]] = {name: kind.spec for name, kind in _KINDS.items()}
 
 

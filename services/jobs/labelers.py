@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dap_core.class_lists import DEFAULT_CLASSIFIER, imagenet_classes, read_classes
 from dap_core.recipes import Recipe, customise_recipe, get_recipe
 from dap_core.types import ClassList
+from services.classifiers import load_classifier_at
 from services.jobs.specs import ClassifierFields, LabelingFields, RecipeFields
 
 if TYPE_CHECKING:
@@ -31,14 +32,15 @@ def read_own_classes(fields: ClassifierFields) -> ClassList | None:
 
 
 def load_chosen_classifier(fields: ClassifierFields) -> Classifier:
-    """The classifier with its weights. Raises ClassifierError."""
-    from dap_core.classifiers import load_classifier
-
-    return load_classifier(fields.classifier, weights=fields.weights, classes=read_own_classes(fields))
+    """The classifier with its weights. Raises ClassifierError, InputError, StoreError."""
+    return load_classifier_at(fields.classifier, weights=fields.weights, classes=read_own_classes(fields))
 
 
 def find_classes(fields: ClassifierFields) -> ClassList:
-    """The classes that the classifier knows; of the bundled one without loading it. Raises ClassifierError."""
+    """The classes that the classifier knows; of the bundled one without loading it.
+
+    Raises ClassifierError, InputError, StoreError.
+    """
     if (fields.classifier, fields.weights, fields.classes) == (DEFAULT_CLASSIFIER, None, None):
         return imagenet_classes()
     return load_chosen_classifier(fields).classes

@@ -28,8 +28,8 @@ def run_self_train(spec: SelfTrainSpec, context: JobContext) -> Outcome:
 
     Raises InputError of many kinds for what cannot be done, LabelSetError, TrainingError, StoreError.
     """
-    asked: dict[str, Any] = {"detector": spec.checkpoint, "source": spec.images, "out": spec.labels, "device": spec.device}
-    asked |= {"mirror": True, "keep_score": spec.keep_score}
+    asked: dict[str, Any] = {"detector": spec.checkpoint, "source": spec.images, "out": spec.labels}
+    asked |= {"device": spec.device, "mirror": True, "keep_score": spec.keep_score}
     found = run_predict(check_values(PredictSpec, asked, "dap self-train"), context)
     if found.state is JobState.FAILED:
         return found

@@ -25,6 +25,7 @@ from dap_core.label_sets.tally import Tally
 from dap_core.label_sets.timings import ShardTimings
 from dap_core.stores import Store
 from dap_core.types import ClassList
+from services.classifiers import load_classifier_at
 from services.jobs.shard_attempts import ShardWorker
 
 if TYPE_CHECKING:
@@ -44,14 +45,13 @@ class LabelerSpec:
     device: str | None = None
 
     def make(self, num_threads: int) -> PseudoLabeler:
-        """The labeler, with as many lanes as threads on a CPU. Raises ClassifierError, InputError."""
+        """The labeler, with as many lanes as threads on a CPU. Raises ClassifierError, InputError, StoreError."""
         import torch  # here: a labeler that only watches its child needs no torch of its own
 
-        from dap_core.classifiers import load_classifier
         from dap_core.labeler import PseudoLabeler
 
         torch.set_num_threads(num_threads)
-        loaded = load_classifier(self.classifier, weights=self.weights, classes=self.classes)
+        loaded = load_classifier_at(self.classifier, weights=self.weights, classes=self.classes)
         settings: Any = self.settings
         return PseudoLabeler(
             loaded,

@@ -68,7 +68,7 @@ class ClassifierFields(FieldGroup):
     """Which classifier draws the maps."""
 
     classifier: str = "lite0"
-    """lite0 (bundled), or a torchvision or timm network."""
+    """lite0 (bundled), a torchvision or timm network, or the place of a trained one."""
     weights: str | None = None
     """Local .safetensors or .pth file, or a torchvision weights name."""
     classes: str | None = None

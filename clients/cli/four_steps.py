@@ -1,0 +1,111 @@
+"""`make e2e`: the four steps of the paper on a synthetic set, with the commands a user would type.
+
+Train a small classifier, mine boxes, pre-train a detector, fine-tune on ten drawn images of each class, measure; beside
+it the same fine-tuning from the classifier alone (CLS).
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clients.cli.console import make_table, stdout
+from clients.cli.quantities import format_duration
+
+ARMS = ("CLS", "DAP")
+_SHOWN = {"ap": "AP", "ap50": "AP50", "ap75": "AP75"}
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """AP of detectors fine-tuned from a classifier alone (CLS) and from a pre-trained detector (DAP), for each seed."""
+
+    results: dict[str, list[dict[str, Any]]]
+
+    def average(self, arm: str, name: str) -> float:
+        """The mean of one figure of COCO over the seeds, in percent."""
+        values: list[float] = [100 * result["coco"][name] for result in self.results[arm]]
+        return sum(values) / len(values)
+
+    def print(self, title: str) -> None:
+        """Prints a row for each arm and the difference."""
+        rows = [[arm, *(f"{self.average(arm, name):.1f}" for name in _SHOWN)] for arm in ARMS]
+        rows.append(
+            ["DAP - CLS", *(f"{self.average('DAP', name) - self.average('CLS', name):+.1f}" for name in _SHOWN)]
+        )
+        stdout.print(make_table(title, ("", *_SHOWN.values()), rows))
+
+
+def run_dap(*arguments: str) -> dict[str, Any]:
+    """Prints and runs a command, and returns its result. Raises CalledProcessError when it fails."""
+    stdout.print(f"$ dap {shlex.join(arguments)}", style="bold", markup=False, soft_wrap=True)
+    command = [sys.executable, "-m", "clients.cli.main", *arguments, "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)  # noqa: S603 - our own command
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def compare_arms(
+    out: Path,
+    *,
+    pretrained: Path,
+    classifier: Sequence[str],
+    data: Sequence[str],
+    test: Sequence[str],
+    shots: int,
+    seeds: Sequence[int],
+    settings: Sequence[str] = (),
+) -> Comparison:
+    """Fine-tunes from both starts on the same images with the same settings for each seed, and measures both.
+
+    `classifier`, `data` and `test` are options of `dap finetune` and `dap evaluate`, `settings` entries of `--set`.
+    """
+    starts = {"CLS": ["--classifier", *classifier], "DAP": [str(pretrained)]}
+    chosen = [part for entry in settings for part in ("--set", entry)]
+    results: dict[str, list[dict[str, Any]]] = {arm: [] for arm in ARMS}
+    for seed in seeds:
+        drawn = ["--shots", str(shots), "--shot-seed", str(seed), "--seed", str(seed)]
+        for arm, start in starts.items():
+            place = str(out / f"{arm.lower()}-{shots}shot-{seed}")
+            run_dap("finetune", *start, *data, *drawn, *chosen, "--out", place)
+            results[arm].append(run_dap("evaluate", place, *test))
+    return Comparison(results)
+
+
+def main(out: Path) -> int:
+    """Runs the steps into the folder `out`, replacing what an earlier run left there."""
+    if out.exists():
+        shutil.rmtree(out)
+    began = time.monotonic()
+    classifier = str(out / "classifier")
+    run_dap("synthetic", str(out / "labelled"), "--images", "1600", "--seed", "1")
+    run_dap("synthetic", str(out / "drawn"), "--kind", "detection", "--images", "200", "--seed", "2")
+    run_dap("synthetic", str(out / "test"), "--kind", "detection", "--images", "200", "--seed", "3")
+    photos = str(out / "labelled" / "images")
+    run_dap("train-classifier", photos, "--out", classifier)
+    run_dap("mine", photos, "--classifier", classifier, "--out", str(out / "labels"))
+    run_dap("pretrain", str(out / "labels"), "--classifier", classifier, "--out", str(out / "pretrained"))
+    comparison = compare_arms(
+        out,
+        pretrained=out / "pretrained",
+        classifier=[classifier],
+        data=["--data", str(out / "drawn" / "annotations.json")],
+        test=["--data", str(out / "test" / "annotations.json")],
+        shots=10,
+        seeds=(0,),
+    )
+    comparison.print("ten drawn images of each class, 200 test images")
+    stdout.print(f"all of it took {format_duration(time.monotonic() - began)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,79 @@
+"""`dap predict`: what a trained detector finds in images, as a label set."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from clients.cli.console import reports_errors
+from clients.cli.labeling_options import DeviceOption, ImagesOption, ImageStorage
+from clients.cli.prediction_options import (
+    BatchSizeOption,
+    MirrorOption,
+    PrecisionOption,
+    ShortSideOption,
+    make_prediction_fields,
+)
+from clients.cli.source_options import make_absolute
+from clients.cli.training_options import JsonOption, PrintSpecOption
+
+
+@reports_errors
+def predict(
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGES...", help="A folder or s3://bucket/prefix, or image files.", show_default=False),
+    ],
+    detector: Annotated[str, typer.Option(help="Where a training run wrote its checkpoint.", show_default=False)],
+    out: Annotated[str, typer.Option(help="Where the label set goes: a folder or s3://bucket/prefix.")],
+    images_from: Annotated[
+        str | None,
+        typer.Option(
+            help="Text file with the images to use, such as a VOC image set; suffixes may be missing.",
+            show_default=False,
+        ),
+    ] = None,
+    keep_score: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Keep boxes of this score and above, and the best of each image; self-training takes 0.6.",
+            show_default=False,
+        ),
+    ] = None,
+    short_side: ShortSideOption = None,
+    mirror: MirrorOption = False,
+    batch_size: BatchSizeOption = 4,
+    precision: PrecisionOption = "float32",
+    device: DeviceOption = None,
+    storage: ImagesOption = ImageStorage.EMBED,
+    max_failures: Annotated[
+        float, typer.Option(min=0, max=1, help="Stop early when more than this share of the images failed.")
+    ] = 0.05,
+    print_spec: PrintSpecOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a detector over images and write its boxes as a label set.
+
+    The label set can be shown, exported, verified and trained on like a mined one; it holds no maps, so it cannot be
+    cut again. A bad image becomes a listed failure; the same command again finishes an interrupted run.
+
+    [bold]dap predict photos/ --detector runs/voc --out found/[/bold]
+    [bold]dap predict VOC2012/JPEGImages --detector runs/voc07 --mirror --keep-score 0.6 --out pseudo/[/bold]
+    """
+    from clients.cli.job_running import run_or_print
+
+    fields = make_prediction_fields(
+        detector, short_side=short_side, mirror=mirror, batch_size=batch_size, precision=precision, device=device
+    )
+    fields |= {
+        "source": tuple(map(make_absolute, images)),
+        "images_from": images_from and make_absolute(images_from),
+        "out": make_absolute(out),
+        "keep_score": keep_score,
+        "images": storage.value,
+        "max_failures": max_failures,
+    }
+    run_or_print("predict", fields, print_spec=print_spec, as_json=as_json)
