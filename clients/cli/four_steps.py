@@ -1,7 +1,7 @@
 """`make e2e`: the four steps of the paper on a synthetic set, with the commands a user would type.
 
-Train a small classifier, mine boxes, pre-train a detector, fine-tune on ten drawn images of each class, measure; beside
-it the same fine-tuning from the classifier alone (CLS).
+Fit a classifier to its classes, mine boxes, pre-train a detector, fine-tune on ten drawn images of each class, measure;
+beside it the same fine-tuning from the classifier alone (CLS).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from clients.cli.console import make_table, stdout
 from clients.cli.quantities import format_duration
 
 ARMS = ("CLS", "DAP")
+_SIDES = "augment.short_sides=96,128,160,192"
 _SHOWN = {"ap": "AP", "ap50": "AP50", "ap75": "AP75"}
 
 
@@ -86,13 +87,16 @@ def main(out: Path) -> int:
         shutil.rmtree(out)
     began = time.monotonic()
     classifier = str(out / "classifier")
-    run_dap("synthetic", str(out / "labelled"), "--images", "1600", "--seed", "1")
+    run_dap("synthetic", str(out / "labelled"), "--images", "1200", "--seed", "1")
     run_dap("synthetic", str(out / "drawn"), "--kind", "detection", "--images", "200", "--seed", "2")
     run_dap("synthetic", str(out / "test"), "--kind", "detection", "--images", "200", "--seed", "3")
     photos = str(out / "labelled" / "images")
-    run_dap("train-classifier", photos, "--out", classifier)
-    run_dap("mine", photos, "--classifier", classifier, "--out", str(out / "labels"))
-    run_dap("pretrain", str(out / "labels"), "--classifier", classifier, "--out", str(out / "pretrained"))
+    names = ("--classes", str(out / "labelled" / "classes.csv"))
+    run_dap("train-classifier", photos, "--head-only", *names, "--out", classifier)
+    mined = ("--classifier", classifier, "--thresholds", "0.4,0.5,0.6,0.7", "--out", str(out / "labels"))
+    run_dap("mine", photos, *mined)
+    start = ("--classifier", classifier, "--set", "num_steps=400", "--set", _SIDES)
+    run_dap("pretrain", str(out / "labels"), *start, "--out", str(out / "pretrained"))
     comparison = compare_arms(
         out,
         pretrained=out / "pretrained",
@@ -101,6 +105,7 @@ def main(out: Path) -> int:
         test=["--data", str(out / "test" / "annotations.json")],
         shots=10,
         seeds=(0,),
+        settings=("augment.short_sides=160",),
     )
     comparison.print("ten drawn images of each class, 200 test images")
     stdout.print(f"all of it took {format_duration(time.monotonic() - began)}")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clients.cli.source_options import make_absolute, make_weights_absolute
+from clients.cli.source_options import make_absolute, make_classifier_absolute, make_weights_absolute
 
 TrainOutOption = Annotated[
     str,
@@ -70,7 +70,7 @@ def make_train_fields(
 def make_start_fields(classifier: str | None, weights: str | None, classes: Path | None) -> dict[str, Any]:
     """The fields that say which classifier a detector starts from."""
     return {
-        "classifier": classifier,
+        "classifier": classifier and make_classifier_absolute(classifier),
         "weights": make_weights_absolute(weights),
         "classes": None if classes is None else str(classes.absolute()),
     }

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from dap_core.training.augment import AugmentConfig, TrainingBatch, make_batch
+from dap_core.training.decoding import decode_ahead
 from dap_core.training.order import SampleOrder
 from dap_core.training.samples import Sample, SampleSource
 from dap_core.types import FloatArray
-
-_AHEAD_PER_WORKER = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,17 +33,6 @@ class BatchPlan:
 
 
 _Encoded = tuple[int, list[Sample]]
-
-
-class _Decoder(Dataset["_Packed"]):
-    """Turns encoded batches into packed training batches; what the workers run. Its keys are the encoded batches."""
-
-    def __init__(self, config: AugmentConfig, seed: int) -> None:
-        self._config, self._seed = config, seed
-
-    def __getitem__(self, encoded: _Encoded) -> _Packed:
-        step, samples = encoded
-        return _Packed.pack(make_batch(step, samples, self._config, self._seed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,30 +74,16 @@ def read_batches(
     """The batches of a plan in order; what is in them depends on source, seed and step alone.
 
     Images are read in this process, a group at a time, and decoded by `num_workers` processes (0: here), a few batches
-    ahead. Raises ImageError, StoreError, LabelSetError.
+    ahead. Raises ImageError, StoreError, LabelSetError, WorkerCrashError.
     """
-    encoded = _read_encoded(source, plan)
-    loader = DataLoader(
-        _Decoder(config, plan.seed),
-        batch_size=None,
-        sampler=_Once(encoded),  # its items reach the workers as they are
-        num_workers=num_workers,
-        prefetch_factor=_AHEAD_PER_WORKER if num_workers else None,
-        multiprocessing_context="spawn" if num_workers else None,
-        worker_init_fn=_start_worker if num_workers else None,
-    )
-    for packed in loader:
+    decode = partial(_decode, config, plan.seed)
+    for packed in decode_ahead(_read_encoded(source, plan), decode, num_workers=num_workers):
         yield packed.unpack()
 
 
-class _Once(Iterable[_Encoded]):
-    """An iterable over an iterator, for a loader that asks once."""
-
-    def __init__(self, items: Iterator[_Encoded]) -> None:
-        self._items = items
-
-    def __iter__(self) -> Iterator[_Encoded]:
-        return self._items
+def _decode(config: AugmentConfig, seed: int, encoded: _Encoded) -> _Packed:
+    step, samples = encoded
+    return _Packed.pack(make_batch(step, samples, config, seed))
 
 
 def _read_encoded(source: SampleSource, plan: BatchPlan) -> Iterator[_Encoded]:
@@ -124,9 +97,3 @@ def _read_places(source: SampleSource, places: list[tuple[int, int]]) -> list[Sa
     """The samples at these places, in order; neighbours of one group are read together."""
     groups = groupby(places, key=itemgetter(0))
     return [sample for group, rows in groups for sample in source.read(group, [row for _, row in rows])]
-
-
-def _start_worker(_number: int) -> None:
-    """One thread in each worker: the cores are shared by processes."""
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)

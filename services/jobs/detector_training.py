@@ -155,13 +155,13 @@ def _load_classifier_of(spec: PretrainSpec, label_set: LabelSet) -> Classifier:
     except ClassifierError as error:
         raise CheckpointError(
             f"the classifier {settings.classifier!r} of {spec.label_set} cannot be loaded ({error}); "
-            "give the one that drew its maps"
+            "give the one that drew its maps: --classifier with the place it was trained to"
         ) from error
     if classifier.weights_sha256 != settings.weights_sha256:
         raise CheckpointError(
             f"the maps of {spec.label_set} were drawn by a {settings.classifier} with weights "
             f"{settings.weights_sha256[:12]}, the {classifier.name} at hand has {classifier.weights_sha256[:12]}; "
-            "give its weights (--weights, --classes)"
+            "give the place it was trained to (--classifier), or its weights (--weights, --classes)"
         )
     return classifier
 

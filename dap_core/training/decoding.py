@@ -1,0 +1,67 @@
+"""Decoding a few batches ahead in worker processes, in order; what is decoded is read in this one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, TypeVar
+
+import cv2
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from dap_core.errors import WorkerCrashError
+
+E = TypeVar("E")
+D = TypeVar("D")
+_AHEAD_PER_WORKER = 4
+_WORKER_DIED = "DataLoader worker"
+
+
+def decode_ahead(encoded: Iterable[E], decode: Callable[[E], D], *, num_workers: int) -> Iterator[D]:
+    """What `decode` makes of each encoded batch, in order, by `num_workers` processes (0: this one).
+
+    `decode` goes to the processes by pickle. Raises what it raises, and WorkerCrashError when a process dies.
+    """
+    loader = DataLoader(
+        _Decoder(decode),
+        batch_size=None,
+        sampler=_Once(encoded),  # its items reach the workers as they are
+        num_workers=num_workers,
+        prefetch_factor=_AHEAD_PER_WORKER if num_workers else None,
+        multiprocessing_context="spawn" if num_workers else None,
+        worker_init_fn=_start_worker if num_workers else None,
+    )
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if _WORKER_DIED not in str(error):
+            raise
+        raise WorkerCrashError(
+            f"a process that decodes images died ({error}); see how much memory is left, or decode in fewer processes"
+        ) from error
+
+
+class _Decoder(Dataset[D], Generic[E, D]):
+    """What the workers run; its keys are the encoded batches."""
+
+    def __init__(self, decode: Callable[[E], D]) -> None:
+        self._decode = decode
+
+    def __getitem__(self, encoded: E) -> D:
+        return self._decode(encoded)
+
+
+class _Once(Iterable[E]):
+    """An iterable for a loader that asks once and for no length."""
+
+    def __init__(self, items: Iterable[E]) -> None:
+        self._items = items
+
+    def __iter__(self) -> Iterator[E]:
+        return iter(self._items)
+
+
+def _start_worker(_number: int) -> None:
+    """One thread in each worker: the cores are shared by processes."""
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
