@@ -4,10 +4,10 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data/imagenet-320
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check bench clean
+.PHONY: help demo test soak e2e check bench clean
 
 help: ## list these words
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -22,6 +22,9 @@ test: $(BIN)/.installed ## run all tests
 
 soak: $(BIN)/.installed ## run the long tests
 	$(BIN)/python -m pytest tests -m soak
+
+e2e: $(BIN)/.installed ## the four steps on a synthetic set: classifier, boxes, pre-training, ten drawn images; CLS and DAP
+	$(BIN)/python -m clients.cli.four_steps out/e2e
 
 check: $(BIN)/.installed ## lint, types, layers
 	$(BIN)/ruff check .

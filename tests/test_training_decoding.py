@@ -1,0 +1,39 @@
+"""Decoding ahead in processes: in order, and a process that dies is an error with its name."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from dap_core.errors import WorkerCrashError
+from dap_core.training.decoding import decode_ahead
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def die_at_three(number: int) -> int:
+    if number == 3:
+        os._exit(1)
+    return number
+
+
+def refuse(number: int) -> int:
+    raise RuntimeError(f"no {number}")
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_what_is_decoded_comes_in_order(num_workers: int):
+    assert list(decode_ahead(iter(range(20)), double, num_workers=num_workers)) == list(range(0, 40, 2))
+
+
+def test_a_process_that_dies_is_an_error():
+    with pytest.raises(WorkerCrashError, match="a process that decodes images died"):
+        list(decode_ahead(range(20), die_at_three, num_workers=1))
+
+
+def test_other_errors_stay_what_they_are():
+    with pytest.raises(RuntimeError, match="no 0"):
+        list(decode_ahead(range(2), refuse, num_workers=0))
