@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dap_core.errors import CheckpointError, DapError, InputError, LabelSetError, SourceError
+from dap_core.errors import CheckpointError, DapError, DestinationError, InputError, LabelSetError, SourceError
 from dap_core.label_sets import open_label_set
 from dap_core.stores import LocalStore
 from dap_core.training.loop import StepReport
@@ -25,7 +25,7 @@ from tests.builders import encode_image, make_pixels
 from tests.detector_builders import TINY
 from tests.mining_builders import make_labeler, make_mined_set, mine_folder
 from tests.service_builders import RAY_ENVIRONMENT
-from tests.training_driver import CHANGES, make_spec, run_here, start_driver, wait_for_state
+from tests.training_driver import CHANGES, make_spec, run_here, start_driver, wait_for_half_state, wait_for_state
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 NUM_STEPS, SAVE_EVERY = 24, 4
@@ -79,6 +79,27 @@ def kill_and_go_on(labels: Path, tmp_path: Path, calm: list[StepReport], num_kil
 
 def test_a_killed_run_ends_with_the_losses_of_one_that_nothing_happened_to(labels: Path, tmp_path: Path, calm):
     kill_and_go_on(labels, tmp_path, calm, 2)
+
+
+def test_a_run_killed_while_it_writes_a_state_goes_on_from_the_one_before(labels: Path, tmp_path: Path, calm):
+    out = tmp_path / "out"
+    _, job = submit(tmp_path / "jobs", make_spec(labels, out, NUM_STEPS, save_every=1))
+    while True:
+        driver = start_driver(tmp_path / "jobs", job)
+        half = wait_for_half_state(out)
+        driver.kill()
+        driver.join()
+        if not (half / "state.json").exists() and (half / "model.safetensors").exists():
+            break
+    assert run_here(make_spec(labels, out, NUM_STEPS, save_every=1)).state is JobState.SUCCEEDED
+    assert [one.loss for one in read_metrics(LocalStore(out))] == [one.loss for one in calm]
+
+
+def test_going_on_where_there_is_no_run_is_refused(labels: Path, tmp_path: Path):
+    with pytest.raises(DestinationError, match=r"there is no run in .* to go on with"):
+        run_here(make_spec(labels, tmp_path / "out", 2, resume=True))
+    run_here(make_spec(labels, tmp_path / "out", 2))
+    assert run_here(make_spec(labels, tmp_path / "out", 2, resume=True)).state is JobState.SUCCEEDED
 
 
 @pytest.mark.soak

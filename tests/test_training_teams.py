@@ -12,14 +12,18 @@ import pytest
 import torch
 from torch import Tensor, distributed, nn
 
+from dap_core.classifiers import load_network
 from dap_core.detectors import Architecture
 from dap_core.errors import TrainingError
 from dap_core.training.augment import TrainingBatch
+from dap_core.training.classifier_recipe import ClassifierRecipe
+from dap_core.training.classifier_run import TrainedClassifier, compute_classifier_losses, start_classifier
+from dap_core.training.crops import ClassifierBatch
 from dap_core.training.detector_runs import compute_detector_losses
 from dap_core.training.loop import make_trainer
 from dap_core.training.optimizers import list_trained, make_optimizer
 from dap_core.training.team import SOLO, Team
-from tests.detector_builders import make_tiny_detector
+from tests.detector_builders import TINY, make_tiny_detector
 from tests.training_builders import make_batches, replace_recipe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -36,6 +40,22 @@ def train_steps(team: Team, architecture: Architecture, num_steps: int) -> Outco
     batches = [batch.split(team.size)[team.rank] for batch in make_batches(num_steps, NUM_IMAGES // 2)]
     losses = [report.loss for report in trainer.run(batches, compute_detector_losses)]
     return losses, {name: one.grad.clone() for name, one in list_trained(detector) if one.grad is not None}
+
+
+def train_classifier(team: Team, _architecture: Architecture, num_steps: int) -> Outcome:
+    """A classifier whose BatchNorm keeps its statistics; those of a batch would be each worker's own."""
+    model = TrainedClassifier(start_classifier(load_network(TINY, weights="random"), 3, seed=2)).eval()
+    recipe = ClassifierRecipe(
+        name="", source="", batch_size=NUM_IMAGES, num_steps=num_steps, lr=0.01, warmup_steps=0, precision="float32"
+    )
+    trainer = make_trainer(model, recipe, make_optimizer(model, recipe), device="cpu", seed=1, team=team)
+    images = torch.randint(0, 256, (NUM_IMAGES, 64, 64, 3), generator=torch.Generator().manual_seed(3))
+    targets = tuple((number % 3,) for number in range(NUM_IMAGES))
+    keys = tuple(map(str, range(NUM_IMAGES)))
+    batches = [ClassifierBatch(step, keys, images.to(torch.uint8), targets) for step in range(num_steps)]
+    shares = [batch.split(team.size)[team.rank] for batch in batches]
+    losses = [report.loss for report in trainer.run(shares, compute_classifier_losses)]
+    return losses, {name: one.grad.clone() for name, one in list_trained(model) if one.grad is not None}
 
 
 def meet_nan(team: Team, architecture: Architecture, num_steps: int) -> str:
@@ -78,9 +98,10 @@ def _join(rank: int, meet: Path, result: Path, work: Worker, architecture: Archi
     distributed.destroy_process_group()
 
 
-def test_gradients_of_two_workers_equal_those_of_one(tmp_path: Path):
-    losses, gradients = train_steps(SOLO, "retinanet", 2)
-    for shared_losses, shared in run_two(tmp_path, train_steps, "retinanet", 2):  # type: ignore[misc]
+@pytest.mark.parametrize("work", [train_steps, train_classifier])
+def test_gradients_of_two_workers_equal_those_of_one(tmp_path: Path, work: Callable[..., Outcome]):
+    losses, gradients = work(SOLO, "retinanet", 2)
+    for shared_losses, shared in run_two(tmp_path, work, "retinanet", 2):  # type: ignore[misc]
         assert shared_losses == pytest.approx(losses, rel=1e-4)
         assert shared.keys() == gradients.keys()
         for name, gradient in gradients.items():

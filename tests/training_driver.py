@@ -62,6 +62,16 @@ def wait_for_state(out: Path, after: int = 0, timeout_s: float = 60.0) -> int:
     raise TimeoutError(f"no state past step {after} in {out}")
 
 
+def wait_for_half_state(out: Path, timeout_s: float = 60.0) -> Path:
+    """The folder of a state of which a part is written, and what makes it complete is not."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        for folder in (out / "states").glob("*"):
+            if (folder / "model.safetensors").exists() and not (folder / "state.json").exists():
+                return folder
+    raise TimeoutError(f"no state was seen half written in {out}")
+
+
 def _run(root: Path, job: str) -> None:
     os.environ["RAY_AUTH_MODE"] = "disabled"
     torch.set_num_threads(1)

@@ -24,6 +24,7 @@ from clients.cli.training_options import (
     DecodersOption,
     JsonOption,
     PrintSpecOption,
+    ResumeOption,
     SaveEveryOption,
     SeedOption,
     SetOption,
@@ -68,6 +69,7 @@ def finetune(
     device: TrainDeviceOption = None,
     decoders: DecodersOption = None,
     save_every: SaveEveryOption = 100,
+    resume: ResumeOption = False,
     workers: WorkersOption = None,
     ray: TrainRayOption = None,
     print_spec: PrintSpecOption = False,
@@ -102,6 +104,7 @@ def finetune(
         device=device,
         decoders=decoders,
         save_every=save_every,
+        resume=resume,
         workers=workers,
         ray=ray,
     )

@@ -12,6 +12,7 @@ from clients.cli.training_options import (
     DecodersOption,
     JsonOption,
     PrintSpecOption,
+    ResumeOption,
     SaveEveryOption,
     SeedOption,
     SetOption,
@@ -39,6 +40,7 @@ def pretrain(
     device: TrainDeviceOption = None,
     decoders: DecodersOption = None,
     save_every: SaveEveryOption = 100,
+    resume: ResumeOption = False,
     workers: WorkersOption = None,
     ray: TrainRayOption = None,
     print_spec: PrintSpecOption = False,
@@ -63,6 +65,7 @@ def pretrain(
         device=device,
         decoders=decoders,
         save_every=save_every,
+        resume=resume,
         workers=workers,
         ray=ray,
     )

@@ -24,6 +24,7 @@ from clients.cli.training_options import (
     DecodersOption,
     JsonOption,
     PrintSpecOption,
+    ResumeOption,
     SaveEveryOption,
     SeedOption,
     SetOption,
@@ -61,6 +62,7 @@ def self_train(
     device: TrainDeviceOption = None,
     decoders: DecodersOption = None,
     save_every: SaveEveryOption = 100,
+    resume: ResumeOption = False,
     workers: WorkersOption = None,
     ray: TrainRayOption = None,
     print_spec: PrintSpecOption = False,
@@ -93,6 +95,7 @@ def self_train(
         device=device,
         decoders=decoders,
         save_every=save_every,
+        resume=resume,
         workers=workers,
         ray=ray,
     )

@@ -23,6 +23,7 @@ from clients.cli.training_options import (
     DecodersOption,
     JsonOption,
     PrintSpecOption,
+    ResumeOption,
     SaveEveryOption,
     SeedOption,
     SetOption,
@@ -75,6 +76,7 @@ def train_classifier(
     device: TrainDeviceOption = None,
     decoders: DecodersOption = None,
     save_every: SaveEveryOption = 100,
+    resume: ResumeOption = False,
     workers: WorkersOption = None,
     ray: TrainRayOption = None,
     print_spec: PrintSpecOption = False,
@@ -101,6 +103,7 @@ def train_classifier(
         device=device,
         decoders=decoders,
         save_every=save_every,
+        resume=resume,
         workers=workers,
         ray=ray,
     )

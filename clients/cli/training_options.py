@@ -28,6 +28,9 @@ DecodersOption = Annotated[
     int | None, typer.Option(min=0, help="Processes that decode images, for each worker. 0: the one that trains.")
 ]
 SaveEveryOption = Annotated[int, typer.Option(min=1, help="Steps between states to go on from.")]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="There has to be a run to go on with; it is gone on with in any case.")
+]
 WorkersOption = Annotated[
     int | None,
     typer.Option(min=1, help="Workers on Ray that share every batch, each a process. Left out, this process trains."),
@@ -49,6 +52,7 @@ def make_train_fields(
     device: str | None,
     decoders: int | None,
     save_every: int,
+    resume: bool,
     workers: int | None,
     ray: str | None,
 ) -> dict[str, Any]:
@@ -62,6 +66,7 @@ def make_train_fields(
         "device": device,
         "decoders": decoders,
         "save_every": save_every,
+        "resume": resume,
         "workers": workers,
         "ray": ray,
     }

@@ -61,6 +61,11 @@ class RunOptions:
     """Steps between states."""
 
 
+def holds_run(store: Store) -> bool:
+    """Whether a run was begun in this place."""
+    return any(info.key == _RUN for info in store.list_objects(_RUN))
+
+
 def is_finished(store: Store) -> bool:
     """Whether a run in this place has come to its end."""
     return any(info.key == _CHECKPOINT for info in store.list_objects(_CHECKPOINT))

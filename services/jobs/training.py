@@ -11,10 +11,18 @@ from typing import Any
 
 import torch
 
-from dap_core.errors import JobStoppedError
+from dap_core.errors import DestinationError, JobStoppedError
 from dap_core.stores import Store
 from dap_core.training.metrics import StepTable
-from dap_core.training.runs import RunOptions, TrainingRun, claim_place, execute_run, is_finished, read_metrics
+from dap_core.training.runs import (
+    RunOptions,
+    TrainingRun,
+    claim_place,
+    execute_run,
+    holds_run,
+    is_finished,
+    read_metrics,
+)
 from services.jobs.context import JobContext
 from services.jobs.outcomes import Outcome
 from services.jobs.records import JobState
@@ -39,6 +47,8 @@ def run_training(
     """
     began = time.time()
     store = open_store(spec.out)
+    if spec.resume and not holds_run(store):
+        raise DestinationError(f"there is no run in {spec.out} to go on with; look at its name, or leave out --resume")
     claim_place(store, run.describe())
     watch = TrainingWatch(context, run.recipe)
     if not is_finished(store):

@@ -15,6 +15,8 @@ class TrainFields(FieldGroup):
 
     out: Place
     """Where the run and its checkpoint go; a run that was begun there with the same values goes on."""
+    resume: bool = False
+    """Whether there has to be a run to go on with; it is gone on with in any case."""
     changes: dict[str, str] = Field(default_factory=dict)
     """Values of the recipe that differ, by their names."""
     seed: int = Field(0, ge=0)
