@@ -48,15 +48,18 @@ def write_coco(store: Store) -> None:
 
 
 @pytest.fixture(params=["folder", "moto", "juicefs"])
-def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Callable[[Store], None]], str]:
+def make_place(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Callable[[Store], None]], str]:
     """Writes a data set, and gives the place it is in."""
 
     def make(write: Callable[[Store], None]) -> str:
         if request.param == "folder":
             write(LocalStore(tmp_path / "data"))
             return str(tmp_path / "data")
-        servers: dict[str, S3Server] = request.getfixturevalue("servers")
-        store = servers[request.param].make_store(f"drawn-{write.__name__.replace('_', '-')}")
+        server: S3Server = request.getfixturevalue("servers")[request.param]
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        store = server.make_store(f"drawn-{write.__name__.replace('_', '-')}")
         write(store)
         return store.uri
 
@@ -116,7 +119,10 @@ def test_lists_that_do_not_fit_are_refused(tmp_path: Path, listed: str, message:
         open_annotated(DataFields(data=place, images_from=str(tmp_path / "keys.txt")))
 
 
-def test_annotations_whose_images_are_nowhere_are_refused(servers: dict[str, S3Server]):
+def test_annotations_whose_images_are_nowhere_are_refused(
+    servers: dict[str, S3Server], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", servers["moto"].url)
     store = servers["moto"].make_store("no-images")
     write_coco(store)
     for info in list(store.list_objects("train2017/")):

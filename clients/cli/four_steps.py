@@ -6,13 +6,14 @@ beside it the same fine-tuning from the classifier alone (CLS).
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,12 +46,28 @@ class Comparison:
         stdout.print(make_table(title, ("", *_SHOWN.values()), rows))
 
 
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much of everything."""
+
+    num_labelled: int = 1200
+    num_drawn: int = 200
+    num_test: int = 200
+    pretrain_steps: int = 400
+    finetune_steps: int = 150
+    shots: int = 10
+
+
 def run_dap(*arguments: str) -> dict[str, Any]:
-    """Prints and runs a command, and returns its result. Raises CalledProcessError when it fails."""
+    """Prints and runs a command, and returns its result. Ends the program with its exit code when it fails."""
+    from clients.cli.main import app
+
     stdout.print(f"$ dap {shlex.join(arguments)}", style="bold", markup=False, soft_wrap=True)
-    command = [sys.executable, "-m", "clients.cli.main", *arguments, "--json"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)  # noqa: S603 - our own command
-    result: dict[str, Any] = json.loads(done.stdout)
+    with redirect_stdout(io.StringIO()) as output:
+        code = app([*arguments, "--json"], standalone_mode=False)
+    if code:
+        sys.exit(code)
+    result: dict[str, Any] = json.loads(output.getvalue())
     return result
 
 
@@ -81,21 +98,22 @@ def compare_arms(
     return Comparison(results)
 
 
-def main(out: Path) -> int:
+def main(out: Path, sizes: Sizes | None = None) -> int:
     """Runs the steps into the folder `out`, replacing what an earlier run left there."""
+    sizes = sizes or Sizes()
     if out.exists():
         shutil.rmtree(out)
     began = time.monotonic()
     classifier = str(out / "classifier")
-    run_dap("synthetic", str(out / "labelled"), "--images", "1200", "--seed", "1")
-    run_dap("synthetic", str(out / "drawn"), "--kind", "detection", "--images", "200", "--seed", "2")
-    run_dap("synthetic", str(out / "test"), "--kind", "detection", "--images", "200", "--seed", "3")
+    run_dap("synthetic", str(out / "labelled"), "--images", str(sizes.num_labelled), "--seed", "1")
+    for seed, (name, number) in enumerate([("drawn", sizes.num_drawn), ("test", sizes.num_test)], 2):
+        run_dap("synthetic", str(out / name), "--kind", "detection", "--images", str(number), "--seed", str(seed))
     photos = str(out / "labelled" / "images")
     names = ("--classes", str(out / "labelled" / "classes.csv"))
     run_dap("train-classifier", photos, "--head-only", *names, "--out", classifier)
     mined = ("--classifier", classifier, "--thresholds", "0.4,0.5,0.6,0.7", "--out", str(out / "labels"))
     run_dap("mine", photos, *mined)
-    start = ("--classifier", classifier, "--set", "num_steps=400", "--set", _SIDES)
+    start = ("--classifier", classifier, "--set", f"num_steps={sizes.pretrain_steps}", "--set", _SIDES)
     run_dap("pretrain", str(out / "labels"), *start, "--out", str(out / "pretrained"))
     comparison = compare_arms(
         out,
@@ -103,11 +121,11 @@ def main(out: Path) -> int:
         classifier=[classifier],
         data=["--data", str(out / "drawn" / "annotations.json")],
         test=["--data", str(out / "test" / "annotations.json")],
-        shots=10,
+        shots=sizes.shots,
         seeds=(0,),
-        settings=("augment.short_sides=160",),
+        settings=("augment.short_sides=160", f"num_steps={sizes.finetune_steps}"),
     )
-    comparison.print("ten drawn images of each class, 200 test images")
+    comparison.print(f"{sizes.shots} drawn images of each class, {sizes.num_test} test images")
     stdout.print(f"all of it took {format_duration(time.monotonic() - began)}")
     return 0
 
