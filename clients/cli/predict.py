@@ -7,19 +7,15 @@ from typing import Annotated
 import typer
 
 from clients.cli.console import reports_errors
-from clients.cli.labeling_options import DeviceOption, ImagesOption, ImageStorage
-from clients.cli.prediction_options import (
-    BatchSizeOption,
-    MirrorOption,
-    PrecisionOption,
-    ShortSideOption,
-    make_prediction_fields,
-)
+from clients.cli.labeling_options import ImagesOption, ImageStorage
+from clients.cli.option_groups import takes_groups
+from clients.cli.prediction_options import PredictionOptions
 from clients.cli.source_options import make_absolute
-from clients.cli.training_options import JsonOption, PrintSpecOption
+from clients.cli.training_options import JobOptions
 
 
 @reports_errors
+@takes_groups
 def predict(
     images: Annotated[
         list[str],
@@ -27,6 +23,8 @@ def predict(
     ],
     detector: Annotated[str, typer.Option(help="Where a training run wrote its checkpoint.", show_default=False)],
     out: Annotated[str, typer.Option(help="Where the label set goes: a folder or s3://bucket/prefix.")],
+    prediction: PredictionOptions,
+    job: JobOptions,
     images_from: Annotated[
         str | None,
         typer.Option(
@@ -43,17 +41,10 @@ def predict(
             show_default=False,
         ),
     ] = None,
-    short_side: ShortSideOption = None,
-    mirror: MirrorOption = False,
-    batch_size: BatchSizeOption = 4,
-    precision: PrecisionOption = "float32",
-    device: DeviceOption = None,
     storage: ImagesOption = ImageStorage.EMBED,
     max_failures: Annotated[
         float, typer.Option(min=0, max=1, help="Stop early when more than this share of the images failed.")
     ] = 0.05,
-    print_spec: PrintSpecOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Run a detector over images and write its boxes as a label set.
 
@@ -65,10 +56,9 @@ def predict(
     """
     from clients.cli.job_running import run_or_print
 
-    fields = make_prediction_fields(
-        detector, short_side=short_side, mirror=mirror, batch_size=batch_size, precision=precision, device=device
-    )
-    fields |= {
+    fields = {
+        **prediction.make_fields(),
+        "detector": make_absolute(detector),
         "source": tuple(map(make_absolute, images)),
         "images_from": images_from and make_absolute(images_from),
         "out": make_absolute(out),
@@ -76,4 +66,4 @@ def predict(
         "images": storage.value,
         "max_failures": max_failures,
     }
-    run_or_print("predict", fields, print_spec=print_spec, as_json=as_json)
+    run_or_print("predict", fields, print_spec=job.print_spec, as_json=job.as_json)

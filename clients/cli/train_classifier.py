@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from clients.cli.console import reports_errors
+from clients.cli.option_groups import takes_groups
 from clients.cli.source_options import (
     LabelPatternOption,
     LabelTableOption,
@@ -19,26 +20,15 @@ from clients.cli.source_options import (
     make_source_fields,
     make_weights_absolute,
 )
-from clients.cli.training_options import (
-    DecodersOption,
-    JsonOption,
-    PrintSpecOption,
-    ResumeOption,
-    SaveEveryOption,
-    SeedOption,
-    SetOption,
-    TrainDeviceOption,
-    TrainOutOption,
-    TrainRayOption,
-    WorkersOption,
-    make_train_fields,
-)
+from clients.cli.training_options import JobOptions, TrainOptions
 
 
 @reports_errors
+@takes_groups
 def train_classifier(
     source: SourceArgument,
-    out: TrainOutOption,
+    training: TrainOptions,
+    job: JobOptions,
     head_only: Annotated[
         bool, typer.Option("--head-only", help="Fit the last layer alone, to features that are computed once.")
     ] = False,
@@ -55,7 +45,6 @@ def train_classifier(
     recipe: Annotated[str, typer.Option(help="classifier-laptop, or classifier-in14m (the paper's).")] = (
         "classifier-laptop"
     ),
-    changes: SetOption = None,
     holdout: Annotated[
         float, typer.Option(min=0, max=0.99, help="Share of each class that is kept aside and measured on at the end.")
     ] = 0.1,
@@ -72,15 +61,6 @@ def train_classifier(
     label_pattern: LabelPatternOption = None,
     label_table: LabelTableOption = None,
     renamed: MapOption = None,
-    seed: SeedOption = 0,
-    device: TrainDeviceOption = None,
-    decoders: DecodersOption = None,
-    save_every: SaveEveryOption = 100,
-    resume: ResumeOption = False,
-    workers: WorkersOption = None,
-    ray: TrainRayOption = None,
-    print_spec: PrintSpecOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Train a classifier on images with labels (step 1 of the paper); `dap mine --classifier` draws maps with it.
 
@@ -96,18 +76,8 @@ def train_classifier(
     fields = make_source_fields(
         source, label=None, label_pattern=label_pattern, label_table=label_table, renamed=renamed
     )
-    fields |= make_train_fields(
-        out=out,
-        changes=changes,
-        seed=seed,
-        device=device,
-        decoders=decoders,
-        save_every=save_every,
-        resume=resume,
-        workers=workers,
-        ray=ray,
-    )
+    fields |= training.make_fields()
     fields |= {"start": make_classifier_absolute(start), "weights": make_weights_absolute(weights)}
     fields |= {"classes": classes and make_absolute(str(classes)), "head_only": head_only, "recipe": recipe}
     fields |= {"holdout": holdout, "short_side": short_side}
-    run_or_print("train-classifier", fields, print_spec=print_spec, as_json=as_json)
+    run_or_print("train-classifier", fields, print_spec=job.print_spec, as_json=job.as_json)

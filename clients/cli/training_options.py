@@ -3,82 +3,99 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
-from clients.cli.source_options import make_absolute, make_classifier_absolute, make_weights_absolute
+from clients.cli.source_options import (
+    ClassesOption,
+    WeightsOption,
+    make_absolute,
+    make_classifier_absolute,
+    make_weights_absolute,
+)
 
-TrainOutOption = Annotated[
-    str,
-    typer.Option("--out", help="Where run and checkpoint go, new or unfinished: a folder or s3://bucket/prefix."),
-]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="A value of the recipe that differs, such as num_steps=300. May repeat."
-    ),
-]
-SeedOption = Annotated[int, typer.Option(min=0, help="Of the random layers and of the order of the images.")]
-TrainDeviceOption = Annotated[
-    str | None, typer.Option("--device", help="cpu, cuda, cuda:1, ... Left out, a GPU if there is one.")
-]
-DecodersOption = Annotated[
-    int | None, typer.Option(min=0, help="Processes that decode images, for each worker. 0: the one that trains.")
-]
-SaveEveryOption = Annotated[int, typer.Option(min=1, help="Steps between states to go on from.")]
-ResumeOption = Annotated[
-    bool, typer.Option("--resume", help="There has to be a run to go on with; it is gone on with in any case.")
-]
-WorkersOption = Annotated[
-    int | None,
-    typer.Option(min=1, help="Workers on Ray that share every batch, each a process. Left out, this process trains."),
-]
-TrainRayOption = Annotated[
-    str | None, typer.Option("--ray", help="Address of a Ray cluster for the workers. Left out, one is started here.")
-]
-PrintSpecOption = Annotated[
-    bool, typer.Option("--print-spec", help="Print the job for `dap run`, and do nothing else.")
+    typer.Option("--set", metavar="KEY=VALUE", help="A value of the recipe to change: num_steps=300. May repeat."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+RecipeOption = Annotated[str, typer.Option(help="How it is trained; `dap recipes` lists them.")]
 
 
-def make_train_fields(
-    *,
-    out: str,
-    changes: Sequence[str] | None,
-    seed: int,
-    device: str | None,
-    decoders: int | None,
-    save_every: int,
-    resume: bool,
-    workers: int | None,
-    ray: str | None,
-) -> dict[str, Any]:
-    """The fields of a spec that these options stand for. Raises ValueError."""
-    if ray is not None and workers is None:
-        raise ValueError("--ray says where workers run; say how many with --workers")
-    return {
-        "out": make_absolute(out),
-        "changes": parse_changes(changes or []),
-        "seed": seed,
-        "device": device,
-        "decoders": decoders,
-        "save_every": save_every,
-        "resume": resume,
-        "workers": workers,
-        "ray": ray,
-    }
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """How a model is trained, where, and where it goes."""
+
+    out: Annotated[
+        str, typer.Option(help="Where run and checkpoint go, new or unfinished: a folder or s3://bucket/prefix.")
+    ]
+    changes: SetOption = None
+    seed: Annotated[int, typer.Option(min=0, help="Of the random layers and of the order of the images.")] = 0
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ... Left out, a GPU if there is one.")] = None
+    decoders: Annotated[
+        int | None, typer.Option(min=0, help="Processes that decode images, for each worker. 0: the one that trains.")
+    ] = None
+    save_every: Annotated[int, typer.Option(min=1, help="Steps between states to go on from.")] = 100
+    resume: Annotated[
+        bool, typer.Option("--resume", help="There has to be a run to go on with; it is gone on with in any case.")
+    ] = False
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Workers on Ray that share every batch, each a process. Left out, this one trains."),
+    ] = None
+    ray: Annotated[
+        str | None, typer.Option(help="Address of a Ray cluster for the workers. Left out, one is started here.")
+    ] = None
+
+    def make_fields(self) -> dict[str, Any]:
+        """The fields of a spec that these options stand for. Raises ValueError."""
+        if self.ray is not None and self.workers is None:
+            raise ValueError("--ray says where workers run; say how many with --workers")
+        return {
+            "out": make_absolute(self.out),
+            "changes": parse_changes(self.changes or []),
+            "seed": self.seed,
+            "device": self.device,
+            "decoders": self.decoders,
+            "save_every": self.save_every,
+            "resume": self.resume,
+            "workers": self.workers,
+            "ray": self.ray,
+        }
 
 
-def make_start_fields(classifier: str | None, weights: str | None, classes: Path | None) -> dict[str, Any]:
-    """The fields that say which classifier a detector starts from."""
-    return {
-        "classifier": classifier and make_classifier_absolute(classifier),
-        "weights": make_weights_absolute(weights),
-        "classes": None if classes is None else str(classes.absolute()),
-    }
+@dataclass(frozen=True, kw_only=True)
+class StartOptions:
+    """Which classifier a detector starts from."""
+
+    classifier: Annotated[
+        str | None,
+        typer.Option(
+            help="Classifier whose backbone it starts from: lite0, a torchvision or timm network, or a trained one."
+        ),
+    ] = None
+    weights: WeightsOption = None
+    classes: ClassesOption = None
+
+    def make_fields(self) -> dict[str, Any]:
+        """The fields of a spec that these options stand for."""
+        return {
+            "classifier": self.classifier and make_classifier_absolute(self.classifier),
+            "weights": make_weights_absolute(self.weights),
+            "classes": None if self.classes is None else str(self.classes.absolute()),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOptions:
+    """What becomes of the job and of its result."""
+
+    print_spec: Annotated[
+        bool, typer.Option("--print-spec", help="Print the job for `dap run`, and do nothing else.")
+    ] = False
+    as_json: JsonOption = False
 
 
 def parse_changes(entries: Sequence[str]) -> dict[str, str]:
