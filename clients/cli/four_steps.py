@@ -126,7 +126,9 @@ def main(out: Path, sizes: Sizes | None = None) -> int:
         settings=("augment.short_sides=160", f"num_steps={sizes.finetune_steps}"),
     )
     comparison.print(f"{sizes.shots} drawn images of each class, {sizes.num_test} test images")
-    stdout.print(f"all of it took {format_duration(time.monotonic() - began)}")
+    seconds = time.monotonic() - began
+    (out / "results.json").write_text(json.dumps({"seconds": seconds, "results": comparison.results}))
+    stdout.print(f"all of it took {format_duration(seconds)}")
     return 0
 
 

@@ -59,6 +59,7 @@ def _to_json(entry: RecipeEntry) -> dict[str, Any]:
 
 def _print_list(entries: list[RecipeEntry]) -> None:
     from dap_core.recipes import RECIPES
+    from dap_core.training.classifier_recipe import CLASSIFIER_RECIPES
     from dap_core.training.estimates import estimate_time
     from dap_core.training.recipe_entries import STEP_TITLES
 
@@ -79,6 +80,8 @@ def _print_list(entries: list[RecipeEntry]) -> None:
             column.no_wrap = True
         stdout.print(table)
         stdout.print()
+    classifiers = ", ".join(CLASSIFIER_RECIPES)
+    stdout.print(f"Classifiers (step 1): dap train-classifier --recipe ({classifiers}).", markup=False, highlight=False)
     stdout.print("dap recipes NAME shows the values of one and where they come from.", markup=False, highlight=False)
     mining = ", ".join(RECIPES)
     stdout.print(

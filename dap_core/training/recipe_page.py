@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
+from dap_core.training.classifier_recipe import CLASSIFIER_RECIPES
 from dap_core.training.estimates import LAPTOP_RATE, PAPER_RATE, estimate_time
 from dap_core.training.recipe_entries import STEP_TITLES, RecipeEntry, Step
 from dap_core.training.recipes import ENTRIES
@@ -78,9 +79,27 @@ builds on, `ours` what none of them says.
 
 def render_page() -> str:
     """The page as Markdown."""
-    parts = [_INTRO, *(_render_step(step) for step in STEP_TITLES), _REGIME, _SHOTS, _CHANGES, _SOURCES]
+    parts = [
+        _INTRO,
+        _render_classifiers(),
+        *(_render_step(step) for step in STEP_TITLES),
+        _REGIME,
+        _SHOTS,
+        _CHANGES,
+        _SOURCES,
+    ]
     parts += [_render_sources(step) for step in STEP_TITLES]
     return "\n".join(parts)
+
+
+def _render_classifiers() -> str:
+    head = ("recipe", "steps x batch", "rate", "crops", "source")
+    rows = [
+        (f"`{one.name}`", f"{one.num_steps:,} x {one.batch_size:,}", f"{one.lr:g}", f"{one.crop_size} px", one.source)
+        for one in CLASSIFIER_RECIPES.values()
+    ]
+    note = "`dap train-classifier --recipe`; with `--head-only` a last layer is fitted and no recipe is needed."
+    return f"## Classifiers (step 1)\n\n{note}\n\n{_render_table(head, rows)}"
 
 
 def _list_entries(step: Step) -> list[RecipeEntry]:
