@@ -36,33 +36,38 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     add_completion=False,
-    help="Mine pseudo boxes from images with image-level labels, and look at what came of it.\n\n"
-    "[bold]dap mine[/bold] makes a label set; the other commands read it. "
+    help="From images with image-level labels to a detector that needs few drawn boxes.\n\n"
+    "[bold]dap mine[/bold] makes a label set of pseudo boxes, [bold]dap pretrain[/bold] a detector of it, "
+    "[bold]dap finetune[/bold] the detector for your boxes. "
     "Exit codes: 0 done, 2 wrong use, 3 some images failed, 4 failed, 5 no answer, 6 no valid key.",
 )
-app.command("mine")(mine.mine)
-app.command("plan")(plan.plan)
-app.command("recipes")(recipes.recipes)
-app.command("train-classifier")(train_classifier.train_classifier)
-app.command("pretrain")(pretrain.pretrain)
-app.command("finetune")(finetune.finetune)
-app.command("self-train")(self_train.self_train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("predict")(predict.predict)
-app.command("export-detector")(export_detector.export_detector)
-app.command("run")(run.run)
-app.command("label")(label.label)
-app.command("recut")(recut.recut)
-app.command("stats")(stats.stats)
-app.command("synthetic")(synthetic.synthetic)
-app.command("evaluate-boxes")(evaluate_boxes.evaluate_boxes)
-app.command("show")(show.show)
-app.command("export")(export.export)
-app.command("verify")(verify.verify)
-app.command("doctor")(doctor.doctor)
-app.command("serve")(serve.serve)
-app.add_typer(keys.app, name="keys")
-app.add_typer(bench.app, name="bench")
+_LABELS, _TRAINING, _REST = "Label sets", "Training", "Service, jobs and this machine"
+for _panel, _name, _command in (
+    (_LABELS, "mine", mine.mine),
+    (_LABELS, "plan", plan.plan),
+    (_LABELS, "show", show.show),
+    (_LABELS, "stats", stats.stats),
+    (_LABELS, "evaluate-boxes", evaluate_boxes.evaluate_boxes),
+    (_LABELS, "recut", recut.recut),
+    (_LABELS, "export", export.export),
+    (_LABELS, "verify", verify.verify),
+    (_TRAINING, "train-classifier", train_classifier.train_classifier),
+    (_TRAINING, "pretrain", pretrain.pretrain),
+    (_TRAINING, "finetune", finetune.finetune),
+    (_TRAINING, "self-train", self_train.self_train),
+    (_TRAINING, "evaluate", evaluate.evaluate),
+    (_TRAINING, "predict", predict.predict),
+    (_TRAINING, "export-detector", export_detector.export_detector),
+    (_TRAINING, "recipes", recipes.recipes),
+    (_TRAINING, "synthetic", synthetic.synthetic),
+    (_REST, "serve", serve.serve),
+    (_REST, "label", label.label),
+    (_REST, "run", run.run),
+    (_REST, "doctor", doctor.doctor),
+):
+    app.command(_name, rich_help_panel=_panel)(_command)
+app.add_typer(keys.app, name="keys", rich_help_panel=_REST)
+app.add_typer(bench.app, name="bench", rich_help_panel=_REST)
 
 
 def main() -> None:
