@@ -43,7 +43,8 @@ class Comparison:
         rows.append(
             ["DAP - CLS", *(f"{self.average('DAP', name) - self.average('CLS', name):+.1f}" for name in _SHOWN)]
         )
-        stdout.print(make_table(title, ("", *_SHOWN.values()), rows))
+        stdout.print(title, style="bold", soft_wrap=True)
+        stdout.print(make_table("", ("", *_SHOWN.values()), rows))
 
 
 @dataclass(frozen=True, slots=True)
