@@ -2,6 +2,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= ../shared/data/imagenet-320
+DRAWN ?= ../shared/data/kangaroo
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak e2e check bench clean
@@ -32,11 +33,13 @@ check: $(BIN)/.installed ## lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(BIN)/.installed ## measure mining, serving and bulk labelling on DATA, write the pages in benchmarks/
+bench: $(BIN)/.installed e2e ## measure all on DATA and DRAWN, write the pages in benchmarks/ (hours)
 	$(BIN)/python benchmarks/measure_mining.py $(DATA)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[bench]"
 	$(BIN)/python benchmarks/measure_serving.py $(DATA)
 	PYTHONPATH=. $(BIN)/python benchmarks/measure_bulk.py $(DATA)
+	PYTHONPATH=. $(BIN)/python benchmarks/measure_evaluation.py
+	PYTHONPATH=. $(BIN)/python benchmarks/measure_training.py $(DATA) $(DRAWN) out/e2e
 
 clean: ## remove what demo and test made
 	rm -rf out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
