@@ -84,7 +84,7 @@ def test_the_record_of_a_job_says_what_was_asked_how_far_it_came_and_how_it_ende
     [
         ("{", "is no JSON"),
         ('{"kind": "mine", "source": ["photos"]}', "out: Field required"),
-        ('{"kind": "bake"}', "one of mine, got 'bake'"),
+        ('{"kind": "bake"}', "predict, got 'bake'"),
     ],
 )
 def test_a_file_that_is_no_job_is_one_clear_line(tmp_path: Path, text: str, message: str):
