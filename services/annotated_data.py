@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dap_core.datasets import (
@@ -25,6 +25,7 @@ from dap_core.stores import LocalStore, Store
 from services.jobs.specs import DataFields
 from services.storage import is_remote, open_store
 
+_FILE_SUFFIXES = (".json", ".csv", ".xml", ".yaml", ".yml", ".parquet")
 _IMAGE_FOLDERS = ("", "images", "JPEGImages", "train2017", "val2017", "test2017")
 """Where images lie beside annotations in a bucket; those of a VOCdevkit are named in full."""
 
@@ -70,15 +71,21 @@ def _at_hand(place: str) -> Iterator[Path]:
     if not is_remote(place):
         yield Path(place)
         return
-    parent, _, name = place.rpartition("/")
-    is_file = "." in name and parent.count("/") >= 2
-    store = open_store(parent if is_file else place)
+    parent, name = _split_remote(place)
+    store = open_store(parent)
     with tempfile.TemporaryDirectory(prefix="dap-annotations-") as folder:
         local = LocalStore(folder)
-        keys = [name] if is_file else [info.key for info in store.list_objects() if not is_image_name(info.key)]
+        keys = [name] if name else [info.key for info in store.list_objects() if not is_image_name(info.key)]
         for key in keys:
             local.put(key, store.get(key))
-        yield Path(folder) / name if is_file else Path(folder)
+        yield Path(folder) / name
+
+
+def _split_remote(place: str) -> tuple[str, str]:
+    """Prefix and name of an annotation file in a bucket; the name is empty where a place is a prefix."""
+    parent, _, name = place.rstrip("/").rpartition("/")
+    is_file = parent.count("/") >= 2 and PurePosixPath(name).suffix.lower() in _FILE_SUFFIXES
+    return (parent, name) if is_file else (place.rstrip("/"), "")
 
 
 def _read(path: Path, fields: DataFields) -> Annotations:
@@ -106,7 +113,7 @@ def _open_images(fields: DataFields, annotations: Annotations) -> Store:
 
 def _find_images(place: str, annotations: Annotations) -> Store:
     """The folder of a bucket that holds the first image."""
-    top = place if "." not in place.rpartition("/")[2] else place.rpartition("/")[0]
+    top, _ = _split_remote(place)
     for base in dict.fromkeys((top, top.removesuffix("/annotations"), top.removesuffix("/Annotations"))):
         for folder in _IMAGE_FOLDERS:
             store = open_store(f"{base}/{folder}".rstrip("/"))

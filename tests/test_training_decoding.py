@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from dap_core.errors import WorkerCrashError
+from dap_core.errors import ImageError, WorkerCrashError
 from dap_core.training.decoding import decode_ahead
 
 
@@ -34,6 +34,18 @@ def test_a_process_that_dies_is_an_error():
         list(decode_ahead(range(20), die_at_three, num_workers=1))
 
 
-def test_other_errors_stay_what_they_are():
+def spoil(number: int) -> int:
+    raise ImageError("undecodable-image", f"image {number} is broken")
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_an_image_that_cannot_be_decoded_is_named_as_it_is(num_workers: int):
+    with pytest.raises(ImageError, match=r"^image 0 is broken$") as info:
+        list(decode_ahead(range(3), spoil, num_workers=num_workers))
+    assert info.value.error_type == "undecodable-image"
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_other_errors_stay_what_they_are(num_workers: int):
     with pytest.raises(RuntimeError, match="no 0"):
-        list(decode_ahead(range(2), refuse, num_workers=0))
+        list(decode_ahead(range(2), refuse, num_workers=num_workers))

@@ -83,6 +83,20 @@ def test_a_loss_that_is_not_finite_stops_before_the_step_and_names_the_images():
     assert all(torch.equal(value, before[name]) for name, value in detector.state_dict().items())
 
 
+def test_a_gradient_that_is_not_finite_stops_before_the_step():
+    detector = make_tiny_detector()
+
+    def spoil(model: nn.Module, batch: TrainingBatch) -> dict[str, Tensor]:
+        losses = compute_detector_losses(model, batch)
+        loss = losses["loss_box_reg"]
+        return {**losses, "loss_box_reg": loss + (loss - loss.detach()).sqrt()}
+
+    before = {name: value.clone() for name, value in detector.state_dict().items()}
+    with pytest.raises(TrainingError, match="the gradient is not finite at step 0, on the images image-0, image-1;"):
+        run_steps(detector, replace_recipe(max_gradient_norm=1.0), 1, spoil)
+    assert all(torch.equal(value, before[name]) for name, value in detector.state_dict().items())
+
+
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_lower_precision_trains_to_nearly_the_same_losses(precision: str):
     exact = run_steps(make_tiny_detector("retinanet"), replace_recipe(), 3)

@@ -35,9 +35,10 @@ def report_training(record: JobRecord, *, as_json: bool) -> None:
 
 def _list_rows(result: dict[str, Any]) -> list[tuple[str, str]]:
     agnostic = "one class for all boxes" if result["class_agnostic"] else f"{result['classes']} classes"
+    drawn = " drawn" if "found_boxes" in result else ""
     rows = [
         ("detector", shorten_place(result["out"])),
-        ("trained on", f"{result['images']} images, {result['boxes']} boxes, {agnostic}"),
+        ("trained on", f"{result['images']} images, {result['boxes']}{drawn} boxes, {agnostic}"),
         ("recipe", f"{result['recipe']}, {result['architecture']}, trained: {result['trainable']}"),
         ("loss", f"{result['first_loss']:.3f} in the first tenth of the steps, {result['last_loss']:.3f} in the last"),
         ("speed", _describe_speed(result)),
@@ -50,6 +51,10 @@ def _list_rows(result: dict[str, Any]) -> list[tuple[str, str]]:
         rows.insert(
             1, ("starts from", f"{shorten_place(result['start'])}: {result['tensors_loaded']} tensors, {skipped}")
         )
+    elif "found_boxes" in result:
+        rows.insert(1, ("starts from", f"{shorten_place(result['start'])}, with all its layers"))
+        found = f"{result['found_boxes']} boxes in {result['found_images']} images"
+        rows.insert(2, ("found by it", f"{found}: {shorten_place(result['label_set'])}"))
     elif "start" in result:
         rows.insert(1, ("starts from", f"{result['start']}, no pre-trained detector"))
     return rows

@@ -159,8 +159,8 @@ def _list_lower_layers(network: nn.Module) -> list[nn.Module]:
         if is_below:
             lower.append(layer)
 
-    leaves = [module for module in network.modules() if not any(module.children())]
-    handles = [leaf.register_forward_hook(note) for leaf in leaves]
+    owners = [one for one in network.modules() if [*one.parameters(recurse=False), *one.buffers(recurse=False)]]
+    handles = [owner.register_forward_hook(note) for owner in owners]
     with torch.inference_mode():
         network.eval()(torch.zeros(1, 3, _PROBE_SIDE, _PROBE_SIDE))
     for handle in handles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
@@ -9,12 +10,12 @@ import cv2
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from dap_core.errors import WorkerCrashError
+from dap_core.errors import DapError, WorkerCrashError
 
 E = TypeVar("E")
 D = TypeVar("D")
 _AHEAD_PER_WORKER = 4
-_WORKER_DIED = "DataLoader worker"
+_WORKER_DIED = "DataLoader worker (pid"
 
 
 def decode_ahead(encoded: Iterable[E], decode: Callable[[E], D], *, num_workers: int) -> Iterator[D]:
@@ -32,23 +33,29 @@ def decode_ahead(encoded: Iterable[E], decode: Callable[[E], D], *, num_workers:
         worker_init_fn=_start_worker if num_workers else None,
     )
     try:
-        yield from loader
+        for decoded in loader:
+            if isinstance(decoded, DapError):
+                raise decoded
+            yield decoded
     except RuntimeError as error:
-        if _WORKER_DIED not in str(error):
+        if not str(error).startswith(_WORKER_DIED):
             raise
         raise WorkerCrashError(
             f"a process that decodes images died ({error}); see how much memory is left, or decode in fewer processes"
         ) from error
 
 
-class _Decoder(Dataset[D], Generic[E, D]):
-    """What the workers run; its keys are the encoded batches."""
+class _Decoder(Dataset["D | DapError"], Generic[E, D]):
+    """What the workers run; its keys are the encoded batches. Errors of ours come as values, so they stay whole."""
 
     def __init__(self, decode: Callable[[E], D]) -> None:
         self._decode = decode
 
-    def __getitem__(self, encoded: E) -> D:
-        return self._decode(encoded)
+    def __getitem__(self, encoded: E) -> D | DapError:
+        try:
+            return self._decode(encoded)
+        except DapError as error:
+            return error
 
 
 class _Once(Iterable[E]):
@@ -62,6 +69,7 @@ class _Once(Iterable[E]):
 
 
 def _start_worker(_number: int) -> None:
-    """One thread in each worker: the cores are shared by processes."""
+    """One thread in each worker, as processes share the cores; interrupts are for the process that trains."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

@@ -59,7 +59,7 @@ def fit_linear_head(images: PooledImages, num_classes: int) -> LinearHead:
 def _fit_head(images: PooledImages, num_classes: int) -> LinearHead:
     features = images.features
     if not torch.isfinite(features).all():
-        raise TrainingError("the features of the images are not finite; take other weights, or --precision float32")
+        raise TrainingError("the features of the images are not finite; take other weights")
     mean, scale = features.mean(0), features.std().clamp_min(torch.finfo(torch.float32).tiny)
     scaled = (features - mean) / scale
     penalty = _choose_penalty(scaled, images.targets, num_classes)

@@ -84,7 +84,7 @@ class Trainer:
         """Trains on the batches, one step each, and reports every step when it is done.
 
         The random numbers of a step follow from seed, step and worker alone. Raises TrainingError naming the images
-        when a loss is not finite; the model then is as it was before that step.
+        when a loss or gradient is not finite; the model then is as it was before that step.
         """
         wrapped = self.team.wrap(self.model)
         asked = time.perf_counter()
@@ -93,7 +93,7 @@ class Trainer:
             torch.manual_seed(int(make_generator("step", self.seed, batch.step, self.team.rank).integers(2**62)))
             lr = self._set_lr(batch.step)
             losses = self._add_gradients(wrapped, batch, compute_losses)
-            norm = self._step()
+            norm = self._step(batch)
             ended = time.perf_counter()
             num_images = len(batch.keys) * self.team.size
             yield StepReport(batch.step, losses, lr, num_images, norm, began - asked, ended - began)
@@ -122,14 +122,24 @@ class Trainer:
                 totals[name] = totals.get(name, 0.0) + value / len(parts)
         return totals
 
-    def _step(self) -> float:
+    def _step(self, batch: Batch) -> float:
         self.scaler.unscale_(self.optimizer)
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         limit = self.recipe.max_gradient_norm or float("inf")
-        norm = nn.utils.clip_grad_norm_(parameters, limit)
+        norm = float(nn.utils.clip_grad_norm_(parameters, limit))
+        if not math.isfinite(norm) and not self.scaler.is_enabled():
+            self._refuse_gradient(batch)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return float(norm)
+        return norm
+
+    def _refuse_gradient(self, batch: Batch) -> NoReturn:
+        """The loss is finite and the gradient is not; for float16 the scaler leaves such a step out."""
+        keys = self.team.collect(list(batch.keys))
+        raise TrainingError(
+            f"the gradient is not finite at step {batch.step}, on the images {', '.join(keys[:_NUM_NAMED])}; look at "
+            f"their boxes, or lower the learning rate ({self.recipe.compute_lr(batch.step):g})"
+        )
 
     @property
     def _casts(self) -> bool:

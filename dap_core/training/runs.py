@@ -84,7 +84,7 @@ def claim_place(store: Store, description: dict[str, Any]) -> None:
     try:
         there = json.loads(store.get(_RUN))
     except ObjectMissingError:
-        if next(iter(store.list_objects()), None) is not None:
+        if next(iter(store.list_objects()), None) is not None and not holds_run(store):
             raise DestinationError(
                 f"{store.uri} holds something else than a training run; give another place"
             ) from None

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from services.jobs.specs import DataFields, FieldGroup, JobSpec, Place
-from services.storage import open_store
 
 
 class PredictionFields(FieldGroup):
@@ -24,12 +23,6 @@ class PredictionFields(FieldGroup):
     device: str | None = None
     """cpu, cuda, cuda:1, ...; left out, a GPU if there is one."""
 
-    @field_validator("detector")
-    @classmethod
-    def _check_detector(cls, value: str) -> str:
-        open_store(value)
-        return value
-
 
 class EvaluateSpec(JobSpec, DataFields, PredictionFields):
     """Measure a detector on images with drawn boxes."""
@@ -39,13 +32,6 @@ class EvaluateSpec(JobSpec, DataFields, PredictionFields):
     """Where figures, detections and the report go; left out, only the result of the job has the figures."""
     shown: int = Field(60, ge=1, le=500)
     """Wrong boxes, and missed ones, that the report shows."""
-
-    @field_validator("out")
-    @classmethod
-    def _check_out(cls, value: str | None) -> str | None:
-        if value is not None:
-            open_store(value)
-        return value
 
 
 class PredictSpec(JobSpec, PredictionFields):
@@ -64,10 +50,3 @@ class PredictSpec(JobSpec, PredictionFields):
     """Whether the label set holds the images or refers to them."""
     max_failures: float = Field(0.05, ge=0, le=1)
     """Share of failed images above which the run stops early."""
-
-    @field_validator("out", "source", "images_from")
-    @classmethod
-    def _check_places(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
-        for place in value if isinstance(value, tuple) else [value] if value else []:
-            open_store(place)
-        return value

@@ -10,7 +10,7 @@ from dap_core.training.detector_runs import go_on_with, make_detector_run
 from dap_core.training.joined_samples import JoinedSamples
 from dap_core.training.runs import TrainingRun
 from dap_core.training.samples import AnnotatedSamples, LabelSetSamples
-from services.annotated_data import open_annotated
+from services.annotated_data import AnnotatedData, open_annotated
 from services.jobs.context import JobContext
 from services.jobs.detector_training import describe_run, settle_recipe
 from services.jobs.evaluation_specs import PredictSpec
@@ -36,19 +36,21 @@ def run_self_train(spec: SelfTrainSpec, context: JobContext) -> Outcome:
     if failed := found.result["failed"]:
         context.warn(f"{failed} of {found.result['images']} images could not be read and are left out")
     with context.in_stage("making the detector"):
-        run, facts = _prepare(spec)
+        data = open_annotated(spec)
+        run, facts = _prepare(spec, data)
+    for warning in data.warnings:
+        context.warn(warning)
     facts |= {"label_set": spec.labels, "found_boxes": found.result["boxes"], "found_images": found.result["ok"]}
     return run_training(spec, context, run, prepare_self_training, facts)
 
 
 def prepare_self_training(spec: SelfTrainSpec) -> TrainingRun[TrainingBatch]:
     """The run that a spec asks for; its label set has to be there."""
-    return _prepare(spec)[0]
+    return _prepare(spec, open_annotated(spec))[0]
 
 
-def _prepare(spec: SelfTrainSpec) -> tuple[TrainingRun[TrainingBatch], dict[str, Any]]:
+def _prepare(spec: SelfTrainSpec, data: AnnotatedData) -> tuple[TrainingRun[TrainingBatch], dict[str, Any]]:
     checkpoint = open_checkpoint_at(spec.checkpoint)
-    data = open_annotated(spec)
     _check_classes(spec, {item.wnid for item in checkpoint.classes.classes}, set(data.annotations.all_class_names))
     drawn = AnnotatedSamples(data.store, data.annotations.images, checkpoint.classes, data.identity)
     samples = JoinedSamples((drawn, LabelSetSamples(open_label_set_at(spec.labels))))

@@ -7,12 +7,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dap_core.errors import InputError
 from services.storage import open_store
 
-Place = Annotated[str, Field(min_length=1)]
+
+def _check_place(place: str) -> str:
+    """Raises InputError, a ValueError to pydantic, for what is no place or has credentials in it."""
+    open_store(place)
+    return place
+
+
+Place = Annotated[str, Field(min_length=1), AfterValidator(_check_place)]
 """A local path or `s3://bucket/prefix`; never with credentials."""
 
 
@@ -48,13 +55,6 @@ class SourceFields(FieldGroup):
     """CSV or Parquet file with the columns key and label."""
     label_map: dict[str, str] = Field(default_factory=dict)
     """Labels to mine for classes of annotations; an empty one leaves the class out."""
-
-    @field_validator("source", "label_table")
-    @classmethod
-    def _check_places(cls, value: Any) -> Any:
-        for place in value if isinstance(value, tuple) else [value] if value else []:
-            open_store(place)
-        return value
 
     @model_validator(mode="after")
     def _check_rules(self) -> SourceFields:
@@ -128,13 +128,6 @@ class DataFields(FieldGroup):
     """Images of each class to draw; left out, all are used."""
     shot_seed: int = 0
 
-    @field_validator("data", "image_root", "images_from", "leave_out")
-    @classmethod
-    def _check_places(cls, value: str | None) -> str | None:
-        if value is not None:
-            open_store(value)
-        return value
-
 
 class MineSpec(JobSpec, SourceFields, LabelingFields):
     """Mine pseudo boxes from images with image-level labels into a label set."""
@@ -150,12 +143,6 @@ class MineSpec(JobSpec, SourceFields, LabelingFields):
     """Processes on Ray that label; left out, one process labels."""
     ray: str | None = None
     """Address of a Ray cluster; left out, a Ray of its own."""
-
-    @field_validator("out")
-    @classmethod
-    def _check_out(cls, value: str) -> str:
-        open_store(value)
-        return value
 
     @model_validator(mode="after")
     def _check_ray(self) -> MineSpec:

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from dap_core.errors import DestinationError, JobStoppedError
+from dap_core.engines.torch_engine import find_device
+from dap_core.errors import DestinationError, InputError, JobStoppedError, TrainingError
 from dap_core.stores import Store
 from dap_core.training.metrics import StepTable
 from dap_core.training.runs import (
@@ -23,6 +24,8 @@ from dap_core.training.runs import (
     is_finished,
     read_metrics,
 )
+from dap_core.training.states import delete_states
+from dap_core.training.train_recipe import TrainRecipe
 from services.jobs.context import JobContext
 from services.jobs.outcomes import Outcome
 from services.jobs.records import JobState
@@ -49,17 +52,37 @@ def run_training(
     store = open_store(spec.out)
     if spec.resume and not holds_run(store):
         raise DestinationError(f"there is no run in {spec.out} to go on with; look at its name, or leave out --resume")
+    _check_workers(spec, run.recipe)
+    if spec.workers is None:
+        find_device(spec.device)
     claim_place(store, run.describe())
+    if is_finished(store):
+        delete_states(store)
     watch = TrainingWatch(context, run.recipe)
     if not is_finished(store):
         with _stopping_cleanly(context):
-            finished = _train(spec, context, run, prepare, store, watch)
+            try:
+                finished = _train(spec, context, run, prepare, store, watch)
+            except torch.OutOfMemoryError as error:
+                raise TrainingError(
+                    f"a batch of {run.recipe.batch_size} needs more memory than the device has; raise accumulation "
+                    f"({run.recipe.accumulation}), or lower batch_size ({str(error).splitlines()[0]})"
+                ) from error
         if not finished:
             if context.stop_reason == _CHOSEN:
                 context.stop_reason = None  # by the user here, nobody else asked
                 raise KeyboardInterrupt
             raise JobStoppedError(context.stop_reason or "it was asked to stop")
     return Outcome(JobState.SUCCEEDED, {**facts, **_describe_steps(read_metrics(store), watch, time.time() - began)})
+
+
+def _check_workers(spec: TrainFields, recipe: TrainRecipe) -> None:
+    parts = (spec.workers or 1) * recipe.accumulation
+    if recipe.batch_size % parts:
+        raise InputError(
+            f"a batch of {recipe.batch_size} cannot be shared evenly by {spec.workers or 1} workers in "
+            f"{recipe.accumulation} parts; give a batch_size that {parts} divides"
+        )
 
 
 def choose_device(spec: TrainFields) -> str:

@@ -26,7 +26,7 @@ from services.ray_session import connect_ray
 from services.storage import open_store
 
 _MAX_STARTS = 5
-"""Starts at the same step before the run is given up."""
+"""Starts that come no further before the run is given up."""
 _POLL_S = 0.5
 
 
@@ -62,9 +62,12 @@ class TrainingPool:
         import ray
         from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchTrainer
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         logging.getLogger("ray.train").setLevel(logging.ERROR)
-        mailbox: Any = ray.remote(num_cpus=0)(_Mailbox).remote()
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        options: dict[str, Any] = {"num_cpus": 0, "scheduling_strategy": here}
+        mailbox: Any = ray.remote(**options)(_Mailbox).remote()
         with tempfile.TemporaryDirectory(prefix="dap-ray-train-") as folder:
             trainer = TorchTrainer(
                 _train_worker,
@@ -105,25 +108,32 @@ class _Mailbox:
     def __init__(self) -> None:
         self._stop = False
         self._waiting: list[int | StepReport] = []
-        self._starts: dict[int, int] = {}
+        self._reached = self._reached_before = -1
+        self._num_starts = 0
         self._outcome = _Outcome()
 
-    def begin(self, step: int) -> bool:
-        """A start of the workers at a step; False when they are not to go on."""
-        self._waiting.append(step)
-        self._starts[step] = self._starts.get(step, 0) + 1
-        if self._starts[step] > _MAX_STARTS:
+    def start(self) -> bool:
+        """Counts a start of the workers; False when there were too many since one came further than all before."""
+        self._num_starts = self._num_starts + 1 if self._reached == self._reached_before else 1
+        self._reached_before = self._reached
+        if self._num_starts > _MAX_STARTS:
             self.fail(
                 WorkerCrashError(
-                    f"the processes that train died {_MAX_STARTS} times after step {step}; a batch may need more "
-                    "memory than there is: lower batch_size or raise accumulation"
+                    f"the processes that train died {_MAX_STARTS} times and came no further than step "
+                    f"{self._reached + 1}; see the logs of Ray. Where a batch needs more memory than there is, lower "
+                    "batch_size or raise accumulation"
                 )
             )
-        return not self._stop and self._outcome.error is None
+        return self._outcome.error is None
+
+    def begin(self, step: int) -> None:
+        """The workers begin at a step."""
+        self._waiting.append(step)
 
     def add(self, reports: list[StepReport]) -> bool:
         """Steps that are done; whether to stop."""
         self._waiting += reports
+        self._reached = max([self._reached, *(one.step for one in reports)])
         return self._stop
 
     def take(self) -> list[int | StepReport]:
@@ -135,13 +145,13 @@ class _Mailbox:
         """Asks the workers to stop after the step under way."""
         self._stop = True
 
-    def fail(self, error: DapError) -> None:
+    def fail(self, error: Exception) -> None:
         """A worker met what another start would meet again."""
         self._outcome.error = pickle.dumps(error)
 
-    def has_failed(self) -> bool:
-        """Whether a worker met such an error."""
-        return self._outcome.error is not None
+    def is_over(self) -> bool:
+        """Whether a worker met such an error, or the workers are to stop: then starting is of no use."""
+        return self._stop or self._outcome.error is not None
 
     def finish(self, finished: bool) -> None:
         """The first worker came to the end, or stopped as asked."""
@@ -193,12 +203,14 @@ def _train_worker(config: dict[str, Any]) -> None:
 
     pool: TrainingPool = config["pool"]
     mailbox = config["mailbox"]
-    if ray.get(mailbox.has_failed.remote()):
+    if ray.get(mailbox.is_over.remote()):
         return
     place = train.get_context()
     device = str(train.torch.get_device()) if pool.device.startswith("cuda") else pool.device
     team = Team(place.get_world_rank(), place.get_world_size(), device)
     post = _Post(mailbox) if team.rank == 0 else None
+    if post and not ray.get(mailbox.start.remote()):
+        raise WorkerCrashError("the workers died too often")  # ends the others, too; the next start sees why
     try:
         run = pool.prepare(pool.spec)
         options = RunOptions(writer=pool.name, device=device, team=team, save_every=pool.spec.save_every)
@@ -212,7 +224,7 @@ def _train_worker(config: dict[str, Any]) -> None:
         )
     except StoreUnavailableError:
         raise
-    except DapError as error:
+    except (DapError, ValueError) as error:
         ray.get(mailbox.fail.remote(error))
         raise
     if post:
@@ -233,7 +245,7 @@ class _Post:
         """Tells where the workers begin."""
         import ray
 
-        self._stop = not ray.get(self._mailbox.begin.remote(state.step if state else 0))
+        ray.get(self._mailbox.begin.remote(state.step if state else 0))
 
     def add(self, report: StepReport) -> None:
         """Sends the step, or keeps it while the last answer is out."""

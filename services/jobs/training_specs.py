@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from services.jobs.specs import DataFields, FieldGroup, JobSpec, Place
-from services.storage import open_store
 
 
 class TrainFields(FieldGroup):
@@ -30,12 +29,6 @@ class TrainFields(FieldGroup):
     """Processes on Ray that train together; left out, one process trains."""
     ray: str | None = None
     """Address of a Ray cluster; left out, a Ray of its own."""
-
-    @field_validator("out")
-    @classmethod
-    def _check_out(cls, value: str) -> str:
-        open_store(value)
-        return value
 
     @model_validator(mode="after")
     def _check_ray(self) -> TrainFields:
