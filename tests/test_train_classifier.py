@@ -255,3 +255,13 @@ def test_a_class_list_decides_the_order_of_the_outputs(tmp_path: Path):
     source: Source = open_source([write_colour_folder(tmp_path, 4)])
     turned = ClassList.from_pairs([("x1", "blue"), ("x0", "red")])
     assert collect_samples(source, turned)[0].targets == [(1,), (1,), (0,), (0,)]
+
+
+def test_upper_leaves_the_normalisation_of_the_lower_layers_of_lite0_as_it_is():
+    model = TrainedClassifier(load_network("lite0"), "upper").train()
+    lower = {name: one for name, one in model.network.named_parameters() if name.startswith(("bn1.", "blocks.0."))}
+    assert any(".bn" in name for name in lower)
+    assert not any(one.requires_grad for one in lower.values())
+    assert not model.network.get_submodule("bn1").training
+    upper = [one for name, one in model.network.named_parameters() if name.startswith(("conv_head.", "blocks.6."))]
+    assert all(one.requires_grad for one in upper)
