@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dap_core.class_lists import imagenet_classes
-from dap_core.classifiers import make_network
+from dap_core.classifiers import load_network, make_network
 from dap_core.datasets import SameLabels, Source, open_source, read_image_folder
 from dap_core.errors import SourceError, TooManyFailuresError
 from dap_core.stores import LocalStore
