@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -27,6 +28,12 @@ def refuse(number: int) -> int:
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_what_is_decoded_comes_in_order(num_workers: int):
     assert list(decode_ahead(iter(range(20)), double, num_workers=num_workers)) == list(range(0, 40, 2))
+
+
+def test_no_handler_of_ended_children_is_left_behind():
+    before = signal.getsignal(signal.SIGCHLD)
+    assert list(decode_ahead(range(2), double, num_workers=1)) == [0, 2]
+    assert signal.getsignal(signal.SIGCHLD) == before
 
 
 def test_a_process_that_dies_is_an_error():

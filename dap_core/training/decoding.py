@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
@@ -33,7 +34,7 @@ def decode_ahead(encoded: Iterable[E], decode: Callable[[E], D], *, num_workers:
         worker_init_fn=_start_worker if num_workers else None,
     )
     try:
-        for decoded in loader:
+        for decoded in _start(loader):
             if isinstance(decoded, DapError):
                 raise decoded
             yield decoded
@@ -43,6 +44,16 @@ def decode_ahead(encoded: Iterable[E], decode: Callable[[E], D], *, num_workers:
         raise WorkerCrashError(
             f"a process that decodes images died ({error}); see how much memory is left, or decode in fewer processes"
         ) from error
+
+
+def _start(loader: DataLoader[D | DapError]) -> Iterator[D | DapError]:
+    """Starts the processes. torch's handler of SIGCHLD is not left behind: it hears of every child of this process."""
+    if threading.current_thread() is not threading.main_thread():
+        return iter(loader)
+    before = signal.getsignal(signal.SIGCHLD)
+    started = iter(loader)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL if before is None else before)
+    return started
 
 
 class _Decoder(Dataset["D | DapError"], Generic[E, D]):
