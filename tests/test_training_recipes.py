@@ -10,15 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clients.cli.training_options import parse_changes
 from dap_core.errors import InputError
 from dap_core.training.estimates import estimate_time
 from dap_core.training.recipe_changes import (
     change_recipe,
     format_value,
     list_changeable,
-    parse_changes,
     parse_values,
-    split_changes,
 )
 from dap_core.training.recipe_page import render_page
 from dap_core.training.recipes import ENTRIES, RECIPES, get_entry, get_train_recipe
@@ -89,19 +88,21 @@ def test_an_unknown_recipe_is_refused_with_those_that_come_close():
 
 
 def test_changes_are_read_by_the_types_of_the_recipe():
-    assert parse_changes(
+    assert parse_values(
         DetectorRecipe,
-        [
-            "num_steps=300",
-            "lr = 1e-3",
-            "milestones=",
-            "max_gradient_norm=none",
-            "class_agnostic=auto",
-            "full_size=False",
-            "trainable=heads",
-            "augment.short_sides=96, 128",
-            "augment.mirror=false",
-        ],
+        parse_changes(
+            [
+                "num_steps=300",
+                "lr = 1e-3",
+                "milestones=",
+                "max_gradient_norm=none",
+                "class_agnostic=auto",
+                "full_size=False",
+                "trainable=heads",
+                "augment.short_sides=96, 128",
+                "augment.mirror=false",
+            ]
+        ),
     ) == {
         "num_steps": 300,
         "lr": 0.001,
@@ -131,17 +132,23 @@ def test_changes_are_read_by_the_types_of_the_recipe():
         ("class_agnostic=maybe", r"class_agnostic is true or false or auto, got 'maybe'"),
         ("max_gradient_norm=no", r"max_gradient_norm is a number or none, got 'no'"),
         ("milestones=1,x", r"milestones is a whole number, or several separated by commas, got '1,x'"),
-        ("num_steps", r"a change is key=value, such as num_steps=300; got 'num_steps'"),
     ],
 )
 def test_a_change_that_cannot_be_is_refused(setting, message):
     with pytest.raises(InputError, match=message):
-        parse_changes(DetectorRecipe, [setting])
+        parse_values(DetectorRecipe, parse_changes([setting]))
 
 
-def test_a_change_given_twice_is_refused():
-    with pytest.raises(InputError, match="lr is set twice, to '1' and '2'; give it once"):
-        split_changes(["lr=1", "lr=2"])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["lr=1", "lr=2"], "--set gives lr twice, 1 and 2; give it once"),
+        (["num_steps"], "--set takes KEY=VALUE, such as num_steps=300, got 'num_steps'"),
+    ],
+)
+def test_changes_given_twice_or_in_another_form_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        parse_changes(settings)
 
 
 @pytest.mark.parametrize(

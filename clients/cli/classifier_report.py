@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from clients.cli.console import make_table, print_json, stdout
+from clients.cli.console import make_table, print_facts, print_json, stdout
 from clients.cli.places import shorten_place
 from clients.cli.quantities import format_duration
 
@@ -21,10 +21,7 @@ def report_classifier(record: JobRecord, *, as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
-    table = make_table("trained", ("", ""), _list_rows(result))
-    table.columns[1].justify = "left"
-    table.show_header = False
-    stdout.print(table)
+    print_facts("trained", _list_rows(result))
     if worst := _list_worst(result["held_out"]["by_class"]):
         title = "held out, the classes least often right" if len(worst) == _NUM_WORST else "held out"
         stdout.print(make_table(title, ("class", "images", "right", "top-1"), worst))
@@ -33,7 +30,7 @@ def report_classifier(record: JobRecord, *, as_json: bool) -> None:
 
 
 def _list_rows(result: dict[str, Any]) -> list[tuple[str, str]]:
-    left_out = f", {result['left_out']} left out" if result["left_out"] else ""
+    left_out = f", {result['left_out']} left out" if result.get("left_out") else ""
     what = "last layer of" if result["head_only"] else f"trained: {result['trainable']} of"
     return [
         ("classifier", shorten_place(result["out"])),

@@ -96,6 +96,14 @@ def make_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
     return table
 
 
+def print_facts(title: str, rows: Sequence[tuple[str, object]]) -> None:
+    """Prints a table of names and what stands for them, without a header."""
+    table = make_table(title, ("", ""), rows)
+    table.columns[1].justify = "left"
+    table.show_header = False
+    stdout.print(table)
+
+
 @contextmanager
 def image_progress(what: str, total: int) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on stderr; call what it gives with the images done and failed since the last call."""

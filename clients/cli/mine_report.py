@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from clients.cli.console import make_table, print_json, stderr, stdout, warn
+from clients.cli.console import print_facts, print_json, stderr, stdout, warn
 from clients.cli.places import shorten_place
 from clients.cli.quantities import format_duration
 
@@ -38,10 +38,7 @@ def _print_table(result: dict[str, Any]) -> None:
         ("speed", _describe_speed(result)),
         ("job", result["job"]),
     ]
-    table = make_table("mined", ("", ""), rows)
-    table.columns[1].justify = "left"
-    table.show_header = False
-    stdout.print(table)
+    print_facts("mined", rows)
     quoted = shlex.quote(place)
     stdout.print(f"look at it:  dap show {quoted}   dap stats {quoted}", soft_wrap=True, markup=False)
 

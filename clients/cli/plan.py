@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clients.cli.console import ExitCode, make_table, print_json, reports_errors, stderr, stdout, warn
+from clients.cli.console import ExitCode, print_facts, print_json, reports_errors, stderr, warn
 from clients.cli.labeling_options import (
     CamsOption,
     DeviceOption,
@@ -257,10 +257,7 @@ def _print_overview(overview: Overview, unknown: UnknownLabels) -> None:
         ("duplicates", f"{overview.duplicates:,}"),
         ("skipped", format_count(overview.skipped_files, "other file")),
     ]
-    table = make_table("planned", ("", ""), rows)
-    table.columns[1].justify = "left"
-    table.show_header = False
-    stdout.print(table)
+    print_facts("planned", rows)
 
 
 def _list_items(head: str, first: Sequence[tuple[str, int]], total: int) -> str:

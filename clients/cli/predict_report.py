@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from clients.cli.console import make_table, print_json, stderr, stdout
+from clients.cli.console import print_facts, print_json, stderr, stdout
 from clients.cli.quantities import format_duration
 
 if TYPE_CHECKING:
@@ -31,10 +31,7 @@ def report_prediction(record: JobRecord, *, as_json: bool) -> None:
         ("speed", _describe_speed(result)),
         ("job", result["job"]),
     ]
-    table = make_table("predicted", ("", ""), rows)
-    table.columns[1].justify = "left"
-    table.show_header = False
-    stdout.print(table)
+    print_facts("predicted", rows)
     quoted = shlex.quote(result["label_set"])
     stdout.print(f"look at it:  dap show {quoted}", soft_wrap=True, markup=False)
     for kind, number in sorted(result["failures_by_type"].items(), key=lambda item: -item[1]):

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from clients.cli.console import make_table, stderr, stdout
+from clients.cli.console import print_facts, stderr, stdout
 from clients.cli.quantities import format_bytes, format_count, format_duration
 
 
@@ -65,10 +65,7 @@ class Preview:
 
 def print_preview(preview: Preview) -> None:
     """Prints a preview as a table, and an example of each type of failure."""
-    table = make_table("preview", ("", ""), _list_lines(preview))
-    table.columns[1].justify = "left"
-    table.show_header = False
-    stdout.print(table)
+    print_facts("preview", _list_lines(preview))
     for kind, number in preview.failures_by_type.items():
         stderr.print(f"[red]{number} x {kind}[/], such as ", end="")
         stderr.print(preview.failure_examples[kind], markup=False, soft_wrap=True)

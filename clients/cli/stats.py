@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clients.cli.console import make_table, print_json, reports_errors, stderr, stdout, warn
+from clients.cli.console import make_table, print_facts, print_json, reports_errors, stderr, stdout, warn
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -82,10 +82,7 @@ def _print_header(label_set: LabelSet, statistics: LabelSetStatistics) -> None:
         ("agreement", f"the label is the classifier's first choice on {statistics.top1_agreement:.1%} of the images"),
         ("made by", f"recipe {settings.recipe.name}, {settings.classifier}, {settings.engine} {settings.precision}"),
     ]
-    table = make_table(label_set.store.uri, ("", ""), rows)
-    table.show_header = False
-    table.columns[1].justify = "left"
-    stdout.print(table)
+    print_facts(label_set.store.uri, rows)
 
 
 def _print_sweeps(sweeps: Sweeps) -> None:

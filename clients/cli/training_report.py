@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from clients.cli.console import make_table, print_json, stdout
+from clients.cli.console import print_facts, print_json, stdout
 from clients.cli.places import shorten_place
 from clients.cli.quantities import format_duration
 
@@ -24,10 +24,7 @@ def report_training(record: JobRecord, *, as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
-    table = make_table("trained", ("", ""), _list_rows(result))
-    table.columns[1].justify = "left"
-    table.show_header = False
-    stdout.print(table)
+    print_facts("trained", _list_rows(result))
     kind = "finetune" if "data" in result else "pretrain"
     place = shlex.quote(shorten_place(result["out"]))
     stdout.print(_NEXT[kind].format(place=place), soft_wrap=True, markup=False)

@@ -45,31 +45,6 @@ def change_recipe(recipe: R, texts: Mapping[str, str]) -> R:
     return replace_values(recipe, {**values, "name": f"{recipe.name.rstrip('*')}*"})
 
 
-def parse_changes(recipe_type: type[TrainRecipe], settings: Iterable[str]) -> dict[str, Any]:
-    """The values of settings such as `num_steps=300` or `augment.short_sides=96,128`. Raises InputError."""
-    return parse_values(recipe_type, split_changes(settings))
-
-
-def split_changes(settings: Iterable[str]) -> dict[str, str]:
-    """Settings `key=value` as texts by their names.
-
-    Raises InputError when one has no `=`, or a name is given twice.
-
-    >>> split_changes(["num_steps=300", "augment.short_sides=96,128"])
-    {'num_steps': '300', 'augment.short_sides': '96,128'}
-    """
-    texts: dict[str, str] = {}
-    for setting in settings:
-        name, separator, text = setting.partition("=")
-        name = name.strip()
-        if not separator:
-            raise InputError(f"a change is key=value, such as num_steps=300; got {setting!r}")
-        if name in texts:
-            raise InputError(f"{name} is set twice, to {texts[name]!r} and {text.strip()!r}; give it once")
-        texts[name] = text.strip()
-    return texts
-
-
 def parse_values(recipe_type: type[TrainRecipe], texts: Mapping[str, str]) -> dict[str, Any]:
     """The values that texts stand for, of the types that the recipe has for their names.
 

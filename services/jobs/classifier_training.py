@@ -64,7 +64,9 @@ def run_train_classifier(spec: TrainClassifierSpec, context: JobContext) -> Outc
             spec.short_side or recipe.short_side,
         )
     accuracy = measure_held_out(spec.out, data.held_out, context, left_out, short_side=short_side, device=spec.device)
-    found = {"held_out": accuracy, "left_out": len(left_out.problems)}
+    found: dict[str, Any] = {"held_out": accuracy}
+    if spec.workers is None:  # workers count their own
+        found["left_out"] = len(left_out.problems)
     return replace(outcome, result={**facts, **outcome.result, **found})
 
 

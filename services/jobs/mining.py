@@ -158,21 +158,12 @@ def _make_outcome(spec: MineSpec, manifest: Manifest, counts: MiningCounts, bega
     num_mined = tally.num_ok + tally.failures.total()
     started, ended = measure_span(counts.timings) or (time.time(), time.time())
     result: dict[str, Any] = {
-        "label_set": spec.out,
-        "state": manifest.state,
-        "images": images.num_planned,
-        "ok": images.num_ok,
-        "failed": images.num_failed,
-        "skipped_files": num_skipped,
-        "boxes": images.num_boxes,
-        "boxes_per_image": round(images.num_boxes / images.num_ok, 3) if images.num_ok else 0.0,
+        **counts.describe(spec.out, manifest, num_skipped),
         "mined_now": num_mined,
         "seconds": round(time.time() - began, 2),
         "start_up_s": round(started - began, 2),
         "images_per_s": round(num_mined / (ended - started), 2) if num_mined else 0.0,
         "agreeing": tally.num_agreeing,
-        "failures_by_type": dict(tally.failures),
-        "examples": tally.examples,
         "recipe": settings.recipe.name,
         "classifier": settings.classifier,
         "engine": f"{settings.engine} {settings.precision}",

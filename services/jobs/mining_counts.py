@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict
+from typing import Any
 
+from dap_core.label_sets import Manifest
 from dap_core.label_sets.labeling import OnImage
 from dap_core.label_sets.schema import Failure, LabelSetRow
 from dap_core.label_sets.shards import ShardEntry
@@ -22,6 +24,22 @@ class MiningCounts:
         """Images of the shards that were committed."""
         self.timings: list[ShardTimings] = []
         self._open = Tally()
+
+    def describe(self, place: str, manifest: Manifest, num_skipped: int) -> dict[str, Any]:
+        """What there is of a label set, and what of it this job saw; plain JSON values."""
+        images = manifest.counts
+        return {
+            "label_set": place,
+            "state": manifest.state,
+            "images": images.num_planned,
+            "ok": images.num_ok,
+            "failed": images.num_failed,
+            "skipped_files": num_skipped,
+            "boxes": images.num_boxes,
+            "boxes_per_image": round(images.num_boxes / images.num_ok, 3) if images.num_ok else 0.0,
+            "failures_by_type": dict(self.tally.failures),
+            "examples": self.tally.examples,
+        }
 
     def begin_try(self) -> OnImage:
         """The images of a shard are begun, or begun again: what was counted of an open one is taken back."""

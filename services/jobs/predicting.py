@@ -109,19 +109,10 @@ def _make_outcome(
     num_done = tally.num_ok + tally.failures.total()
     started, ended = measure_span(counts.timings) or (time.time(), time.time())
     result: dict[str, Any] = {
-        "label_set": spec.out,
-        "state": manifest.state,
-        "images": images.num_planned,
-        "ok": images.num_ok,
-        "failed": images.num_failed,
-        "skipped_files": num_skipped,
-        "boxes": images.num_boxes,
-        "boxes_per_image": round(images.num_boxes / images.num_ok, 3) if images.num_ok else 0.0,
+        **counts.describe(spec.out, manifest, num_skipped),
         "predicted_now": num_done,
         "seconds": round(time.time() - began, 2),
         "images_per_s": round(num_done / (ended - started), 2) if num_done else 0.0,
-        "failures_by_type": dict(tally.failures),
-        "examples": tally.examples,
         "detector": settings.classifier,
         "recipe": settings.recipe.to_dict(),
     }
