@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
 
@@ -35,8 +36,12 @@ def connect_ray(address: str | None = None, *, num_cpus: int | None = None) -> I
 
 
 def _is_of_ray(process: psutil.Process) -> bool:
+    """Whether a program of Ray's package runs in it, or a worker of Ray, and not one that only knows where Ray is."""
+    import ray
+
+    package = str(Path(ray.__file__).parent)
     try:
-        return any("ray" in part for part in process.cmdline())
+        return any(part.startswith((package, "ray::")) for part in process.cmdline())
     except psutil.Error:
         return False
 
