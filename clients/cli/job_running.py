@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _REPORTS = {
     "mine": ("clients.cli.mine_report", "report_mining"),
+    "recut": ("clients.cli.recut", "report_recut"),
     "train-classifier": ("clients.cli.classifier_report", "report_classifier"),
     "pretrain": ("clients.cli.training_report", "report_training"),
     "self-train": ("clients.cli.training_report", "report_training"),
@@ -41,7 +42,7 @@ def run_here(spec: JobSpec) -> JobRecord:
     from services.jobs.kinds import find_runner
     from services.jobs.runner import run_job
 
-    with _submitting(spec) as (jobs, job), JobDisplay(spec.kind) as display, _saying_how_to_go_on():
+    with _submitting(spec) as (jobs, job), JobDisplay(spec.kind) as display, saying_how_to_go_on():
         return run_job(jobs, job, find_runner(spec), listener=display)
 
 
@@ -94,7 +95,7 @@ def _submitting(spec: JobSpec) -> Iterator[tuple[JobStore, str]]:
 
 
 @contextmanager
-def _saying_how_to_go_on() -> Iterator[None]:
+def saying_how_to_go_on() -> Iterator[None]:
     """Whatever ends the job early, the user is told how it goes on; SIGTERM counts as an interrupt."""
     from dap_core.errors import JobStoppedError, ShardFailedError, StoreError, TooManyFailuresError
 

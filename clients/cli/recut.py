@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clients.cli.console import image_progress, parse_numbers, print_json, reports_errors, stdout
+from clients.cli.console import parse_numbers, print_json, reports_errors, stdout
+from clients.cli.source_options import make_absolute
+
+if TYPE_CHECKING:
+    from services.jobs.records import JobRecord
 
 
 class KeptImages(StrEnum):
@@ -32,6 +35,9 @@ def recut(
     images: Annotated[
         KeptImages, typer.Option(help="Copy embedded images, or refer to where they were mined from (faster, smaller).")
     ] = KeptImages.KEEP,
+    print_spec: Annotated[
+        bool, typer.Option("--print-spec", help="Print the job for `dap run`, and do nothing else.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Cut boxes again from the stored maps of a label set, into a new one.
@@ -40,46 +46,29 @@ def recut(
 
     [bold]dap recut labels/ --thresholds 0.3,0.5 --nms-iou 0.7 --out labels-tight/[/bold]
     """
-    from dap_core.label_sets.recutting import ShardRecutter, plan_recut
-    from dap_core.label_sets.runner import run_plan, start_label_set
-    from dap_core.recipes import customise_recipe, get_recipe
-    from services.places import local_path, open_label_set_at, refuse_inside
-    from services.storage import open_store
+    from clients.cli.job_running import run_or_print
 
-    parent = open_label_set_at(label_set)
-    refuse_inside(out, parent.store.uri)
-    if (folder := local_path(out)) is not None:
-        parent.check_outside(folder)
-    chosen = customise_recipe(
-        parent.manifest.settings.mining_recipe if recipe is None else get_recipe(recipe),
-        short_sides=parse_numbers(scales, "--scales", int),
-        thresholds=parse_numbers(thresholds, "--thresholds", float),
-        nms_iou=nms_iou,
-    )
-    destination = open_store(out)
-    keep = images is KeptImages.KEEP
-    plan = start_label_set(destination, *plan_recut(parent, chosen, keep_images=keep))
-    started = time.perf_counter()
-    with image_progress("cutting", parent.manifest.counts.num_ok) as advance:
-        make_shard = ShardRecutter(parent, destination, chosen, keep, lambda num_images: advance(num_images, 0))
-        manifest = run_plan(destination, plan, make_shard)
-    seconds = time.perf_counter() - started
-    counts = manifest.counts
-    result = {
-        "label_set": str(out),
-        "recipe": chosen.name,
-        "images": counts.num_ok,
-        "boxes": counts.num_boxes,
-        "boxes_per_image": round(counts.num_boxes / counts.num_ok, 3) if counts.num_ok else 0.0,
-        "seconds": round(seconds, 3),
-        "images_per_s": round(counts.num_ok / seconds, 1),
+    fields = {
+        "label_set": make_absolute(label_set),
+        "out": make_absolute(out),
+        "recipe": recipe,
+        "short_sides": parse_numbers(scales, "--scales", int),
+        "thresholds": parse_numbers(thresholds, "--thresholds", float),
+        "nms_iou": nms_iou,
+        "images": images.value,
     }
+    run_or_print("recut", fields, print_spec=print_spec, as_json=as_json)
+
+
+def report_recut(record: JobRecord, *, as_json: bool) -> None:
+    """Prints what came of a recut."""
+    result = record.result or {}
     if as_json:
         print_json(result)
         return
     stdout.print(
-        f"{counts.num_ok} images cut again: {result['boxes_per_image']:.3f} boxes per image, "
-        f"{result['images_per_s']:.0f} images/s; the new label set is {out}",
+        f"{result['images']} images cut again: {result['boxes_per_image']:.3f} boxes per image, "
+        f"{result['images_per_s']:.0f} images/s; the new label set is {result['label_set']}",
         soft_wrap=True,
         markup=False,
     )

@@ -151,6 +151,24 @@ class MineSpec(JobSpec, SourceFields, LabelingFields):
         return self
 
 
+class RecutSpec(JobSpec):
+    """Cut boxes again from the stored maps of a label set, into a new one."""
+
+    kind: Literal["recut"] = "recut"
+    label_set: Place
+    """One that holds its maps."""
+    out: Place
+    """Where the new label set goes."""
+    recipe: str | None = None
+    """Left out, that of the label set."""
+    short_sides: tuple[int, ...] | None = None
+    """Of those that were run; pixels."""
+    thresholds: tuple[float, ...] | None = None
+    nms_iou: float | None = None
+    images: Literal["keep", "reference"] = "keep"
+    """Whether embedded images are copied, or referred to where they were mined from (faster, smaller)."""
+
+
 def check_values(model: type[F], values: Any, place: str) -> F:
     """The record of these values. Raises InputError naming each field, what was expected and what came."""
     try:
