@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -148,6 +148,37 @@ class LocalStore:
         except (OSError, ValueError):  # a dangling link is listed; reading it says what is wrong
             size, etag, modified = 0, "", 0.0
         return ObjectInfo(key.encode("utf-8", "backslashreplace").decode(), size, etag, modified)
+
+
+class SubStore:
+    """The objects of a store below a prefix, as a store of their own."""
+
+    def __init__(self, store: Store, prefix: str) -> None:
+        """`prefix` names a folder, without a slash at its end."""
+        self._store, self._prefix = store, f"{prefix}/"
+        self.uri = f"{store.uri}/{prefix}"
+        self.num_parallel_reads = store.num_parallel_reads
+
+    def list_objects(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """All objects below whose key starts with `prefix`, sorted by key."""
+        for info in self._store.list_objects(self._prefix + prefix):
+            yield replace(info, key=info.key.removeprefix(self._prefix))
+
+    def get(self, key: str, *, etag: str | None = None) -> bytes:
+        """The bytes of an object."""
+        return self._store.get(self._prefix + key, etag=etag)
+
+    def get_range(self, key: str, start: int, stop: int) -> bytes:
+        """The bytes [start, stop) of an object."""
+        return self._store.get_range(self._prefix + key, start, stop)
+
+    def put(self, key: str, data: bytes | memoryview) -> None:
+        """Writes an object whole."""
+        self._store.put(self._prefix + key, data)
+
+    def delete(self, key: str) -> None:
+        """Removes an object."""
+        self._store.delete(self._prefix + key)
 
 
 def _make_etag(status: os.stat_result) -> str:

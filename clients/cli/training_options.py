@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from clients.cli.console import parse_numbers
 from clients.cli.source_options import (
     ClassesOption,
     WeightsOption,
@@ -38,6 +39,9 @@ class TrainOptions:
         int | None, typer.Option(min=0, help="Processes that decode images, for each worker. 0: the one that trains.")
     ] = None
     save_every: Annotated[int, typer.Option(min=1, help="Steps between states to go on from.")] = 100
+    keep: Annotated[
+        str | None, typer.Option(help="Steps after which the model is kept, too, in steps/ of the place: 50,100.")
+    ] = None
     resume: Annotated[
         bool, typer.Option("--resume", help="There has to be a run to go on with; it is gone on with in any case.")
     ] = False
@@ -60,6 +64,7 @@ class TrainOptions:
             "device": self.device,
             "decoders": self.decoders,
             "save_every": self.save_every,
+            "keep": parse_numbers(self.keep, "--keep", int) or (),
             "resume": self.resume,
             "workers": self.workers,
             "ray": self.ray,

@@ -142,9 +142,9 @@ def compute_classifier_losses(
 
 
 def _save(
-    network: Network, classes: ClassList, recipe: ClassifierRecipe, parents: Mapping[str, str], store: Store
+    network: Network, classes: ClassList, recipe: ClassifierRecipe, parents: Mapping[str, str], store: Store, step: int
 ) -> None:
-    save_classifier(store, network, classes, step=recipe.num_steps, recipe=recipe.to_dict(), parents=parents)
+    save_classifier(store, network, classes, step=step, recipe=recipe.to_dict(), parents=parents)
 
 
 def _list_lower_layers(network: nn.Module) -> list[nn.Module]:

@@ -125,5 +125,5 @@ def _freeze(config: DetectorConfig, recipe: DetectorRecipe) -> DetectorConfig:
     )
 
 
-def _save(detector: Detector, recipe: DetectorRecipe, parents: Mapping[str, str], store: Store) -> None:
-    save_checkpoint(store, "", detector, step=recipe.num_steps, recipe=recipe.to_dict(), parents=parents)
+def _save(detector: Detector, recipe: DetectorRecipe, parents: Mapping[str, str], store: Store, step: int) -> None:
+    save_checkpoint(store, "", detector, step=step, recipe=recipe.to_dict(), parents=parents)

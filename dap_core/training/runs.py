@@ -2,6 +2,7 @@
 
 run.json          what the run is a pure function of; another run in the same place is refused
 states/           to go on from after any kill; gone when the run is finished
+steps/<step>/     the model after a step that was to be kept, as at the end
 metrics.parquet   every step
 checkpoint.json, model.safetensors   the trained model
 """
@@ -16,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from torch import nn
 
 from dap_core.errors import DestinationError, ObjectMissingError
-from dap_core.stores import Store
+from dap_core.stores import Store, SubStore
 from dap_core.training.loop import Batch, ComputeLosses, StepReport, make_trainer
 from dap_core.training.metrics import StepTable
 from dap_core.training.optimizers import make_optimizer
@@ -41,8 +42,8 @@ class TrainingRun(Generic[B]):
     read_batches: Callable[[int, Team], Iterable[B]]
     """This worker's batches from a step on."""
     compute_losses: ComputeLosses[B]
-    save_model: Callable[[Store], None]
-    """Writes the trained model; `checkpoint.json` last."""
+    save_model: Callable[[Store, int], None]
+    """Writes the model as it is after so many steps; `checkpoint.json` last."""
 
     def describe(self) -> dict[str, Any]:
         """All that decides what comes of the run."""
@@ -59,6 +60,8 @@ class RunOptions:
     team: Team = SOLO
     save_every: int = 100
     """Steps between states."""
+    kept_steps: tuple[int, ...] = ()
+    """Steps after which the model is written, too, below `steps/`."""
 
 
 def holds_run(store: Store) -> bool:
@@ -69,6 +72,22 @@ def holds_run(store: Store) -> bool:
 def is_finished(store: Store) -> bool:
     """Whether a run in this place has come to its end."""
     return any(info.key == _CHECKPOINT for info in store.list_objects(_CHECKPOINT))
+
+
+def name_kept(step: int) -> str:
+    """Where a run keeps its model after a step, below its own place."""
+    return f"steps/{step}"
+
+
+def check_kept(store: Store, steps: Iterable[int]) -> None:
+    """Raises DestinationError when the run in this place has gone past one of these steps without keeping its model."""
+    there = {info.key for info in store.list_objects("steps/")}
+    missing = [step for step in steps if f"{name_kept(step)}/{_CHECKPOINT}" not in there]
+    if missing:
+        raise DestinationError(
+            f"the run in {store.uri} is past step {missing[0]} and has not kept its model there; "
+            "give another place to train again, or leave the step out of keep"
+        )
 
 
 def read_metrics(store: Store) -> StepTable:
@@ -110,7 +129,8 @@ def execute_run(
     """Trains to the end from the newest state, and whether it came to the end or was asked to stop.
 
     The place has to be claimed. Every worker of a team calls it; the first writes. When it is to stop, a state is
-    written first, so nothing is lost. Raises TrainingError, and what reading the batches raises.
+    written first, so nothing is lost. Raises DestinationError when it is past a step to
+    keep, TrainingError, and what reading the batches raises.
     """
     team = options.team
     model = run.model.to(options.device).train()
@@ -121,6 +141,7 @@ def execute_run(
     table = state.table if state else StepTable()
     start = state.step if state else 0
     if state:
+        check_kept(store, [step for step in options.kept_steps if step <= start])
         state.restore(trainer)
     on_start(state)
     saved, done, stopped = start, start, False
@@ -129,6 +150,8 @@ def execute_run(
         on_step(report)
         done = report.step + 1
         stopped = team.is_any(should_stop()) and done < run.recipe.num_steps
+        if team.rank == 0 and done in options.kept_steps:
+            run.save_model(SubStore(store, name_kept(done)), done)
         if team.rank == 0 and (stopped or done - saved >= options.save_every) and done < run.recipe.num_steps:
             write_state(store, capture_state(trainer, done, table), options.writer)
             saved = done
@@ -136,7 +159,7 @@ def execute_run(
             return False
     if team.rank == 0:
         store.put(_METRICS, table.to_parquet())
-        run.save_model(store)
+        run.save_model(store, run.recipe.num_steps)
         delete_states(store)
     return True
 

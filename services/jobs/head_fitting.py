@@ -28,6 +28,8 @@ def fit_head(spec: TrainClassifierSpec, context: JobContext, samples: LabelledSa
     Raises InputError of many kinds for what cannot be done, TooManyFailuresError, TrainingError, JobStoppedError,
     StoreError.
     """
+    if spec.keep:
+        raise InputError("a last layer is fitted without steps; leave out keep")
     if spec.changes:
         raise InputError(f"a last layer is fitted without a recipe; leave out {', '.join(spec.changes)}")
     began = time.time()

@@ -18,6 +18,7 @@ from dap_core.training.metrics import StepTable
 from dap_core.training.runs import (
     RunOptions,
     TrainingRun,
+    check_kept,
     claim_place,
     execute_run,
     holds_run,
@@ -53,11 +54,13 @@ def run_training(
     if spec.resume and not holds_run(store):
         raise DestinationError(f"there is no run in {spec.out} to go on with; look at its name, or leave out --resume")
     _check_workers(spec, run.recipe)
+    _check_keep(spec, run.recipe)
     if spec.workers is None:
         find_device(spec.device)
     claim_place(store, run.describe())
     if is_finished(store):
         delete_states(store)
+        check_kept(store, spec.keep)
     watch = TrainingWatch(context, run.recipe)
     if not is_finished(store):
         with _stopping_cleanly(context):
@@ -74,6 +77,13 @@ def run_training(
                 raise KeyboardInterrupt
             raise JobStoppedError(context.stop_reason or "it was asked to stop")
     return Outcome(JobState.SUCCEEDED, {**facts, **_describe_steps(read_metrics(store), watch, time.time() - began)})
+
+
+def _check_keep(spec: TrainFields, recipe: TrainRecipe) -> None:
+    if late := [step for step in spec.keep if step > recipe.num_steps]:
+        raise InputError(
+            f"the run has {recipe.num_steps} steps, keep asks for step {late[0]}; give steps up to its end"
+        )
 
 
 def _check_workers(spec: TrainFields, recipe: TrainRecipe) -> None:
@@ -108,7 +118,9 @@ def _train(
     if spec.workers is not None:
         pool = TrainingPool(spec, prepare, context.name, choose_device(spec))
         return pool.train(watch, lambda: bool(context.stop_reason))
-    options = RunOptions(writer=context.name, device=choose_device(spec), save_every=spec.save_every)
+    options = RunOptions(
+        writer=context.name, device=choose_device(spec), save_every=spec.save_every, kept_steps=spec.keep
+    )
     return execute_run(
         run,
         store,

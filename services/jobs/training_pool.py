@@ -213,7 +213,9 @@ def _train_worker(config: dict[str, Any]) -> None:
         raise WorkerCrashError("the workers died too often")  # ends the others, too; the next start sees why
     try:
         run = pool.prepare(pool.spec)
-        options = RunOptions(writer=pool.name, device=device, team=team, save_every=pool.spec.save_every)
+        options = RunOptions(
+            writer=pool.name, device=device, team=team, save_every=pool.spec.save_every, kept_steps=pool.spec.keep
+        )
         finished = execute_run(
             run,
             open_store(pool.spec.out),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -25,6 +25,8 @@ class TrainFields(FieldGroup):
     """Processes that decode images, for each worker; 0 decodes in the process that trains."""
     save_every: int = Field(100, ge=1)
     """Steps between states to go on from."""
+    keep: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """Steps after which the model is kept, too, in `steps/<step>` of the place."""
     workers: int | None = Field(None, ge=1)
     """Processes on Ray that train together; left out, one process trains."""
     ray: str | None = None
