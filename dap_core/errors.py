@@ -21,6 +21,7 @@
     ├── JobStoppedError          a job was asked to stop, or is run by somebody else by now
     ├── JobRecordError           stop: a stored record of a job is damaged
     ├── ShardFailedError         retry: parts of a label set could not be made; the rest is committed
+    ├── StudyStepError           a job of a study failed; once it can succeed, the study goes on from there
     └── LabelSetError            stop: stored data is missing or not what its manifest says
 
 Wrong calls from Python raise `ValueError`. A message says what was expected, what came, for which
@@ -168,6 +169,12 @@ class JobStoppedError(DapError):
     """A job was asked to stop, or another attempt has taken it over."""
 
     error_type = "job-stopped"
+
+
+class StudyStepError(DapError):
+    """A job of a study failed; the others keep what they made."""
+
+    error_type = "study-step-failed"
 
 
 class JobRecordError(DapError):

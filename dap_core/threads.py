@@ -33,6 +33,17 @@ def single_threaded_libraries() -> Iterator[None]:
         _leave()
 
 
+@contextmanager
+def computing_with(num_threads: int) -> Iterator[None]:
+    """While inside, torch computes with so many threads, in the whole process."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def use_one_torch_thread() -> None:
     """Keeps torch to the calling thread; other threads are not changed."""
     torch.set_num_threads(1)

@@ -1,0 +1,1 @@
+"""Studies: several ways to start a detector, compared on the same images, shots and seeds."""

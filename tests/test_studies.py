@@ -1,0 +1,53 @@
+"""Every study of the paper in its smallest size: real boxes, detectors and evaluations, trained for a few steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dap_core.stores import LocalStore
+from services.jobs.records import JobState
+from services.studies.catalog import STUDIES, make_named_study
+from services.studies.conducting import StudyResult, conduct_study
+from services.studies.reporting import write_report
+from services.studies.running import StepRunner
+from services.studies.study import Study
+from services.studies.study_data import StudyData
+from services.studies.synthetic_data import make_synthetic_data
+from services.studies.tables import read_scores
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the studies of this module keep their label sets and runs, and share them."""
+    return tmp_path_factory.mktemp("studies")
+
+
+@pytest.fixture(scope="module")
+def data(root: Path) -> StudyData:
+    return make_synthetic_data(root / "data")
+
+
+def conduct(study: Study, root: Path) -> StudyResult:
+    return conduct_study(study, str(root), StepRunner(str(root)))
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_runs_to_its_report(name: str, data: StudyData, root: Path) -> None:
+    study = make_named_study(name, data)
+    result = conduct(study, root)
+    store = LocalStore(root / "reports" / name)
+    findings = write_report(store, result)
+    scores = read_scores(store.get("results.parquet"))
+    assert {score.arm for score in scores} == {arm.name for arm in study.arms}
+    assert len(result.results) == len(study.arms) * sum(len(one.shots) for one in study.downstream) + len(
+        study.arms
+    ) * len(study.probes)
+    assert len(findings) >= len(study.baselines)
+    assert all(record.state is JobState.SUCCEEDED for record in result.records.values())
+    page = store.get("report.html").decode()
+    assert study.question in page
+    assert all(caveat in page for caveat in study.caveats)
