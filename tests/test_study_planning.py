@@ -35,7 +35,7 @@ def make_study(**values) -> Study:
 
 
 def plan(study: Study, root: str = "/root", leave_out: dict[str, str] | None = None) -> StudyPlanner:
-    planner = StudyPlanner(study, StepPlanner(root))
+    planner = StudyPlanner(study, StepPlanner(root), lambda fields: fields.data)
     planner.plan_mining()
     planner.plan_pretraining()
     measured = planner.plan_validation(leave_out or {})

@@ -14,6 +14,9 @@ from dap_core.datasets import AnnotatedImage
 from dap_core.errors import ImageError, LabelSetError, SourceError
 from dap_core.images.resizing import resize_to_short_side
 from dap_core.label_sets import open_label_set
+from dap_core.label_sets.recutting import ShardRecutter, plan_recut
+from dap_core.label_sets.runner import run_plan, start_label_set
+from dap_core.recipes import customise_recipe
 from dap_core.stores import LocalStore
 from dap_core.training.augment import AugmentConfig, TrainingBatch, make_batch
 from dap_core.training.batches import BatchPlan, read_batches
@@ -96,6 +99,19 @@ def test_samples_of_a_label_set_are_its_rows_with_boxes(tmp_path: Path, embed_im
         assert sample.data == (tmp_path / "images" / sample.key).read_bytes()
         np.testing.assert_array_equal(sample.boxes, row.boxes.boxes)
         np.testing.assert_array_equal(sample.labels, row.boxes.labels)
+
+
+def test_a_label_set_is_known_by_its_content_wherever_and_whenever_it_was_made(tmp_path: Path):
+    first = make_mined_set(tmp_path / "here", num_images=4)
+    second = make_mined_set(tmp_path / "there", num_images=4)
+    more = make_mined_set(tmp_path / "more", num_images=5)
+    tight = LocalStore(tmp_path / "tight")
+    recipe = customise_recipe(first.manifest.settings.mining_recipe, thresholds=(0.7,))
+    run_plan(tight, start_label_set(tight, *plan_recut(first, recipe)), ShardRecutter(first, tight, recipe))
+    identities = [LabelSetSamples(one).identity for one in (first, second, more, open_label_set(tight))]
+    assert first.sha256 != second.sha256
+    assert identities[0] == identities[1]
+    assert len(set(identities)) == 3
 
 
 def test_a_flipped_byte_of_a_shard_is_an_error(tmp_path: Path):

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from dap_core.detectors import load_checkpoint
+from dap_core.detectors import load_checkpoint, read_checkpoint
 from dap_core.errors import CheckpointError, DestinationError, StoreUnavailableError
 from dap_core.stores import LocalStore
-from dap_core.training.runs import claim_place, is_finished, read_metrics
+from dap_core.training.runs import check_kept, claim_place, is_finished, read_metrics
+from dap_core.training.samples import LabelSetSamples
 from dap_core.training.states import find_state
 from tests.training_builders import list_losses, make_run, make_set, read_tensors, replace_recipe, train
 
@@ -80,7 +81,8 @@ def test_a_finished_run_leaves_its_model_and_its_metrics_and_no_states(label_set
     assert all(torch.equal(value, whole[1][f"network.{name}"]) for name, value in detector.network.state_dict().items())
     description = json.loads(store.get("checkpoint.json"))
     assert description["step"] == 8
-    assert description["parents"] == {"label_set": label_set.sha256, "data": label_set.sha256}
+    content = LabelSetSamples(label_set).identity
+    assert description["parents"] == {"label_set": content, "data": content}
     assert description["recipe"]["augment.short_sides"] == [64, 96]
 
 
@@ -93,6 +95,33 @@ def test_states_are_kept_while_the_run_is_under_way_the_last_two_of_them(label_s
     assert state is not None
     assert (state.step, len(state.table)) == (7, 7)
     assert not is_finished(store)
+
+
+@pytest.mark.parametrize("breaks", [(), (2,), (3,), (4,), (2, 2)])
+def test_the_model_after_a_kept_step_is_that_of_a_run_of_so_many_steps(label_set, tmp_path: Path, breaks):
+    """Whether the run was broken before it, after it, or at it."""
+    kept, alone = make_run(label_set), make_run(label_set, replace_recipe(num_steps=3, milestones=()))
+    for count in breaks:
+        train(kept, tmp_path / "kept", stop_after=count, save_every=2, kept_steps=(3, 8))
+        kept = make_run(label_set)
+    train(kept, tmp_path / "kept", save_every=2, kept_steps=(3, 8))
+    train(alone, tmp_path / "alone")
+    found = read_checkpoint(LocalStore(tmp_path / "kept" / "steps" / "3"), "")
+    expected = read_checkpoint(LocalStore(tmp_path / "alone"), "")
+    assert found.tensors_sha256 == expected.tensors_sha256
+    assert (found.step, expected.step) == (3, 3)
+    last = read_checkpoint(LocalStore(tmp_path / "kept" / "steps" / "8"), "")
+    assert last.tensors_sha256 == read_checkpoint(LocalStore(tmp_path / "kept"), "").tensors_sha256
+
+
+def test_a_run_past_a_step_that_was_not_kept_says_so(label_set, tmp_path: Path):
+    train(make_run(label_set), tmp_path, stop_after=4)
+    with pytest.raises(DestinationError, match="is past step 3 and has not kept its model there"):
+        train(make_run(label_set), tmp_path, kept_steps=(3,))
+    train(make_run(label_set), tmp_path, kept_steps=(5,))
+    check_kept(LocalStore(tmp_path), [5])
+    with pytest.raises(DestinationError, match="past step 4"):
+        check_kept(LocalStore(tmp_path), [5, 4])
 
 
 def test_a_run_with_other_values_is_refused_with_their_names(label_set, tmp_path: Path):

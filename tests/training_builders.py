@@ -52,6 +52,7 @@ def train(
     stop_after: int | None = None,
     writer: str = "test",
     save_every: int = 3,
+    kept_steps: tuple[int, ...] = (),
 ) -> list[StepReport]:
     """Runs to the end, or until so many steps are done now; returns what was reported."""
     store = LocalStore(place) if isinstance(place, Path) else place
@@ -60,7 +61,7 @@ def train(
     execute_run(
         run,
         store,
-        RunOptions(writer=writer, save_every=save_every),
+        RunOptions(writer=writer, save_every=save_every, kept_steps=kept_steps),
         on_step=reports.append,
         should_stop=lambda: len(reports) == stop_after,
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -66,6 +68,8 @@ class _ShardBoxes:
     labels: NDArray[np.int64]
     """Labels that have boxes."""
     num_boxes: int
+    content_sha256: str
+    """Of keys, images, boxes and labels of all rows."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +83,12 @@ class LabelSetSamples:
     label_set: LabelSet
     _held: dict[int, pa.Table] = field(default_factory=dict, compare=False, repr=False)
 
-    @property
+    @cached_property
     def identity(self) -> str:
-        """The sha256 of the manifest."""
-        return self.label_set.sha256
+        """The sha256 of classes, keys, images and boxes: the same wherever and whenever the label set was made."""
+        names = [[one.wnid, one.name] for one in self.label_set.classes.classes]
+        parts = [json.dumps(names), *(shard.content_sha256 for shard in self._shards)]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     @cached_property
     def classes(self) -> ClassList:
@@ -187,10 +193,11 @@ class AnnotatedSamples:
 
 
 def _find_boxes(label_set: LabelSet, entry: ShardEntry) -> _ShardBoxes:
-    """Reads the labels of the boxes of each row and nothing else of the shard."""
+    """Reads keys, boxes and hashes of the rows, and neither images nor maps."""
     try:
         file = pq.ParquetFile(RangeFile(label_set.store, entry.data, entry.size))
-        column = file.read(columns=["box_labels"]).column("box_labels")
+        table = file.read(columns=["key", "source.sha256", "boxes", "box_labels"])
+        column = table.column("box_labels")
     except (pa.ArrowException, OSError) as error:
         raise LabelSetError(f"{entry.data} is damaged: {error}") from error
     counts = pc.list_value_length(column).to_numpy()
@@ -201,7 +208,18 @@ def _find_boxes(label_set: LabelSet, entry: ShardEntry) -> _ShardBoxes:
             f"and {entry.footer.num_boxes}; dap verify looks closer"
         )
     labels = np.unique(column.combine_chunks().flatten().to_numpy()).astype(np.int64)
-    return _ShardBoxes(entry, np.flatnonzero(counts), labels, num_boxes)
+    return _ShardBoxes(entry, np.flatnonzero(counts), labels, num_boxes, _hash_rows(table, counts))
+
+
+def _hash_rows(table: pa.Table, counts: NDArray[np.integer[Any]]) -> str:
+    """The sha256 of keys, image hashes, numbers of boxes, boxes and labels of these rows."""
+    images = table.column("source").combine_chunks().field("sha256")
+    digest = hashlib.sha256(json.dumps([table.column("key").to_pylist(), images.to_pylist()]).encode())
+    digest.update(counts.astype("<i8").tobytes())
+    digest.update(table.column("box_labels").combine_chunks().flatten().to_numpy().astype("<i8").tobytes())
+    corners = table.column("boxes").combine_chunks().flatten().flatten().to_numpy(zero_copy_only=False)
+    digest.update(corners.astype("<f4").tobytes())
+    return digest.hexdigest()
 
 
 def _read_table(label_set: LabelSet, entry: ShardEntry) -> pa.Table:

@@ -15,7 +15,9 @@ from dap_core.evaluation.study_scores import (
     collect_results,
     compare_arms,
 )
+from services.annotated_data import open_annotated
 from services.jobs.records import JobRecord
+from services.jobs.specs import DataFields
 from services.studies.leaks import LeakReport, load_or_find, write_leave_out
 from services.studies.planning import Measured, StudyPlanner
 from services.studies.running import StepRunner
@@ -46,7 +48,7 @@ def conduct_study(study: Study, root: str, runner: StepRunner) -> StudyResult:
     Raises StudyStepError naming a job that failed, and what reading the data raises.
     """
     steps = StepPlanner(root)
-    planner = StudyPlanner(study, steps)
+    planner = StudyPlanner(study, steps, _Identities())
     planner.plan_mining()
     records = runner.run("mining", steps.steps)
     runner.watch.on_stage("comparing images", 0)
@@ -72,6 +74,19 @@ def conduct_study(study: Study, root: str, runner: StepRunner) -> StudyResult:
         pictured=tested,
         records=records,
     )
+
+
+class _Identities:
+    """The sha256 of drawn boxes, each data set read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def __call__(self, fields: DataFields) -> str:
+        name = fields.model_dump_json()
+        if name not in self._known:
+            self._known[name] = open_annotated(fields).identity
+        return self._known[name]
 
 
 def find_leaks(study: Study, planner: StudyPlanner, root: str) -> LeakReport:

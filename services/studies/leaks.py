@@ -114,8 +114,8 @@ def load_or_find(
     """What `LeakFinder.find` finds, from the place where it was kept when the same was asked before."""
     asked = [
         [open_label_set_at(place).sha256 for place in label_sets],
-        [one.model_dump_json() for one in drawn],
-        [[data.name, *(one.model_dump_json() for one in (data.train, data.validation, data.test))] for data in parts],
+        [_identify(one) for one in drawn],
+        [[data.name, *map(_identify, (data.train, data.validation, data.test))] for data in parts],
     ]
     store, key = open_store(root), f"leaks/{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]}.json"
     try:
@@ -127,6 +127,10 @@ def load_or_find(
     values = {"leaks": rows, "compared": report.num_compared, "unreadable": report.num_unreadable}
     store.put(key, json.dumps(values, indent=1).encode())
     return report
+
+
+def _identify(fields: DataFields) -> list[str]:
+    return [fields.model_dump_json(), open_annotated(fields).identity]
 
 
 def _compare(data: str, part: str, prints: Prints, seen_in: str, others: Prints) -> list[Leak]:

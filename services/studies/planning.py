@@ -6,7 +6,7 @@ test part.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,8 +38,9 @@ class Measured:
 class StudyPlanner:
     """Makes the jobs of one study."""
 
-    def __init__(self, study: Study, planner: StepPlanner) -> None:
-        self.study, self.planner = study, planner
+    def __init__(self, study: Study, planner: StepPlanner, identify: Callable[[DataFields], str]) -> None:
+        """`identify` gives the sha256 of drawn boxes."""
+        self.study, self.planner, self._identify = study, planner, identify
         self.mined: dict[str, str] = {}
         """The job that makes the label set of each arm."""
         self.pretrained: dict[str, str] = {}
@@ -127,7 +128,8 @@ class StudyPlanner:
         fields |= start
         name = f"pre-train for {arm.name}"
         if arm.drawn is not None:
-            return self.planner.add("finetune", {**fields, **_dump(arm.drawn)}, name, needs, out="")
+            data = self._identify(arm.drawn)
+            return self.planner.add("finetune", {**fields, **_dump(arm.drawn)}, name, needs, data, out="")
         assert arm.boxes is not None
         cut = self.mined[arm.name] = self._cut(arm, arm.boxes)
         fields |= {"label_set": self.planner.place(cut)}
@@ -167,7 +169,7 @@ class StudyPlanner:
             needs = (self.pretrained[arm.name],)
             fields |= {"checkpoint": self.planner.place(needs[0])}
         name = f"{data.name}, {_name(shots, seed)}: fine-tune {arm.name.partition(' + ')[0]}"
-        finetune = self.planner.add("finetune", fields, name, needs, out="")
+        finetune = self.planner.add("finetune", fields, name, needs, self._identify(data.train), out="")
         if arm.self_training is not None:
             finetune = self._self_train(arm, data, drawn, finetune, name)
         return finetune, {one: f"{self._place_run(finetune)}/{name_kept(one)}" for one in steps}
@@ -186,7 +188,8 @@ class StudyPlanner:
             "images": data.unlabelled,
             "checkpoint": self._place_run(finetune),
         }
-        return self.planner.add("self-train", fields, f"{name}, further", (finetune,), out="run", labels="labels")
+        name, identity = f"{name}, further", self._identify(data.train)
+        return self.planner.add("self-train", fields, name, (finetune,), identity, out="run", labels="labels")
 
     def _place_run(self, step: str) -> str:
         place = self.planner.place(step)
@@ -196,7 +199,7 @@ class StudyPlanner:
         fields = {**_dump(where.fields), "detector": detector, "short_side": where.data.short_side}
         name = f"{where.data.name}, {where.part}: {name}"
         outs = {"out": ""} if keeps_boxes else {}
-        return self.planner.add("evaluate", fields, name, (finetune,), **outs)
+        return self.planner.add("evaluate", fields, name, (finetune,), self._identify(where.drawn), **outs)
 
     def _probe(self, probe: Probe, arm: Arm) -> Measured:
         pretrained = self.pretrained[arm.name]
@@ -205,7 +208,8 @@ class StudyPlanner:
             "detector": self.planner.place(pretrained),
             "short_side": probe.short_side,
         }
-        evaluate = self.planner.add("evaluate", fields, f"{probe.name}: {arm.name} as it is", (pretrained,))
+        name, identity = f"{probe.name}: {arm.name} as it is", self._identify(probe.test)
+        evaluate = self.planner.add("evaluate", fields, name, (pretrained,), identity)
         return Measured(probe.name, arm.name, None, _PRETRAIN_SEED, 0, "test", evaluate, None)
 
 
@@ -218,9 +222,14 @@ class _Place:
     leave_out: str | None
 
     @property
+    def drawn(self) -> DataFields:
+        """The whole part."""
+        return self.data.validation if self.part == "validation" else self.data.test
+
+    @property
     def fields(self) -> DataFields:
-        fields = self.data.validation if self.part == "validation" else self.data.test
-        return fields if self.leave_out is None else fields.model_copy(update={"leave_out": self.leave_out})
+        """What is measured on."""
+        return self.drawn if self.leave_out is None else self.drawn.model_copy(update={"leave_out": self.leave_out})
 
 
 def _dump(fields: Any) -> dict[str, Any]:

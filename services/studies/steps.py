@@ -41,10 +41,16 @@ class StepPlanner:
         self._root, self._heavy_cores = root.rstrip("/"), heavy_cores
         self.steps: dict[str, Step] = {}
 
-    def add(self, kind: str, fields: Mapping[str, Any], name: str, needs: tuple[str, ...] = (), **outs: str) -> str:
-        """The id of the job that does this. `outs` are fields that name places of its own, below its folder."""
+    def add(
+        self, kind: str, fields: Mapping[str, Any], name: str, needs: tuple[str, ...] = (), data: str = "", **outs: str
+    ) -> str:
+        """The id of the job that does this.
+
+        `data` names what lies in the places it reads, such as by a sha256; `outs` are fields that name places of its
+        own, below its folder.
+        """
         asked = {"kind": kind, **fields}
-        digest = hashlib.sha256(json.dumps([asked, sorted(outs.items())], sort_keys=True).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps([asked, data, sorted(outs.items())], sort_keys=True).encode()).hexdigest()
         step = f"{kind}-{digest[:16]}"
         if step not in self.steps:
             places = {field: f"{self.place(step)}{'/' if rest else ''}{rest}" for field, rest in outs.items()}
