@@ -8,7 +8,7 @@ from typing import Any
 
 from dap_core.errors import InputError
 from dap_core.evaluation.paper_tables import NMS_IOUS, THRESHOLDS
-from services.studies.study import Arm, Downstream, PseudoBoxes, Start, Study, Training
+from services.studies.study import Arm, Downstream, PseudoBoxes, Start, Study
 from services.studies.study_data import StudyData
 
 CLS, DAP = "CLS", "DAP"
@@ -142,7 +142,7 @@ def _det_pretraining(data: StudyData) -> dict[str, Any]:
 
 def _self_training(data: StudyData) -> dict[str, Any]:
     way = _need(data.self_training, data, "a recipe to train further with")
-    downstream = tuple(one for one in _use_all(data) if one.unlabelled)
+    downstream = tuple(one for one in data.downstream if one.unlabelled)
     further = (
         _make_cls(data, name=f"{CLS} + self-training", self_training=way, baseline=CLS),
         _make_dap(data, name=f"{DAP} + self-training", self_training=way, baseline=f"{CLS} + self-training"),
@@ -233,14 +233,3 @@ STUDIES: dict[str, StudyEntry] = {
         _classifier,
     ),
 }
-
-
-def name_training(training: Training) -> str:
-    """A training in words."""
-    changes = ", ".join(f"{name} {value}" for name, value in training.changes.items())
-    return f"{training.recipe}{f' with {changes}' if changes else ''}"
-
-
-def name_start(start: Start) -> str:
-    """A start in words."""
-    return f"{start.classifier}{' from scratch' if start.weights == 'random' else ''}"

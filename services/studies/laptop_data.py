@@ -17,7 +17,7 @@ from pathlib import Path
 from dap_core.errors import SourceError
 from services.annotated_data import open_annotated
 from services.jobs.specs import DataFields, RecipeFields, SourceFields
-from services.studies.study import Downstream, Probe, SelfTraining, Training
+from services.studies.study import Downstream, Probe, SelfTraining, Start, Training
 from services.studies.study_data import StudyData
 
 NUM_NOVEL = 10
@@ -77,7 +77,7 @@ def make_laptop_data(images: Path, folder: Path) -> StudyData:
                     recipe="finetune-laptop",
                     changes={**finetuning, "milestones": "80", "augment.short_sides": "160"},
                 ),
-                unlabelled=(str(images.absolute() / "kangaroo" / "images"),),
+                unlabelled=(str(folder / "kangaroo-unlabelled"),),
             ),
             Downstream(
                 name="tiny-imagenet, 10 new classes",
@@ -92,6 +92,7 @@ def make_laptop_data(images: Path, folder: Path) -> StudyData:
                 ),
             ),
         ),
+        other_starts=(Start(classifier="lite1"),),
         drawn=_list_part(others, folder, "tiny-drawn"),
         probe=Probe(
             name="tiny-imagenet, validation images",
@@ -134,7 +135,10 @@ def _prepare(images: Path, folder: Path) -> None:
     start = len(keys) - _NUM_KANGAROO_TEST
     _write_keys(folder, "kangaroo-test", keys[start:])
     _write_keys(folder, "kangaroo-validation", keys[start - _NUM_KANGAROO_VALIDATION : start])
-    _write_keys(folder, "kangaroo-train", keys[: start - _NUM_KANGAROO_VALIDATION])
+    _write_keys(folder, "kangaroo-train", pool := keys[: start - _NUM_KANGAROO_VALIDATION])
+    (folder / "kangaroo-unlabelled").mkdir()
+    for key in pool:
+        shutil.copy(images / "kangaroo" / "images" / key, folder / "kangaroo-unlabelled")
 
 
 def _copy_photos(photographs: Path, tiny: Path, train: dict[str, list[str]], folder: Path) -> None:

@@ -14,10 +14,9 @@ from dap_core.gallery.study_pages import Cost, LabelSetFacts, StudyPage
 from dap_core.stores import Store
 from services.jobs.records import JobRecord
 from services.places import open_label_set_at
-from services.studies.catalog import name_start, name_training
 from services.studies.conducting import StudyResult
 from services.studies.examples import list_examples
-from services.studies.study import Arm, Downstream
+from services.studies.study import Arm, Downstream, Start, Training
 from services.studies.tables import write_scores
 
 _KINDS = {
@@ -125,10 +124,10 @@ def _list_settings(result: StudyResult) -> Iterator[tuple[str, str]]:
 
 
 def _describe_arm(arm: Arm) -> str:
-    parts = [f"starts from {name_start(arm.start)}"]
+    parts = [f"starts from {_name_start(arm.start)}"]
     if arm.pretraining is not None:
         what = "pseudo boxes" if arm.boxes is not None else "drawn boxes"
-        parts.append(f"pre-trained on {what}: {name_training(arm.pretraining)}")
+        parts.append(f"pre-trained on {what}: {_name_training(arm.pretraining)}")
     if arm.boxes is not None:
         mining = arm.boxes.mining
         sides = f" at short sides {', '.join(map(str, mining.short_sides))}" if mining.short_sides else ""
@@ -138,11 +137,22 @@ def _describe_arm(arm: Arm) -> str:
     if arm.times_steps > 1:
         parts.append(f"fine-tuned {arm.times_steps} times as long")
     if arm.self_training is not None:
-        parts.append(f"then trained further: {name_training(arm.self_training.training)}")
+        parts.append(f"then trained further: {_name_training(arm.self_training.training)}")
     return "; ".join(parts)
 
 
 def _describe_data(data: Downstream) -> str:
     shots = ", ".join("all" if one is None else str(one) for one in data.shots)
     steps = ", ".join(map(str, data.steps))
-    return f"{shots} shots, {name_training(data.finetuning)}; measured after {steps} steps; {data.test.data}"
+    return f"{shots} shots, {_name_training(data.finetuning)}; measured after {steps} steps; {data.test.data}"
+
+
+def _name_training(training: Training) -> str:
+    """A training in words."""
+    changes = ", ".join(f"{name} {value}" for name, value in training.changes.items())
+    return f"{training.recipe}{f' with {changes}' if changes else ''}"
+
+
+def _name_start(start: Start) -> str:
+    """A start in words."""
+    return f"{start.classifier}{' from scratch' if start.weights == 'random' else ''}"

@@ -105,7 +105,7 @@ class Downstream:
     short_side: int | None = None
     """Of evaluation, pixels; left out, the largest that was trained at."""
     unlabelled: tuple[str, ...] = ()
-    """Images without boxes, for self-training."""
+    """Images that are taken as without boxes, for self-training; none of the other parts but `train`."""
 
     def __post_init__(self) -> None:
         if not self.steps or list(self.steps) != sorted(set(self.steps)) or self.steps[0] < 1:

@@ -98,7 +98,7 @@ def _make_downstream(folder: Path, sizes: SyntheticSizes) -> Downstream:
         shots=sizes.shots,
         steps=sizes.steps,
         finetuning=_train("finetune-laptop", sizes, sizes.steps[-1]),
-        unlabelled=(str(folder / "validation" / "images"),),
+        unlabelled=(str(folder / "drawn" / "images"),),
     )
 
 
