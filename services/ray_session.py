@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,7 +26,8 @@ def connect_ray(address: str | None = None, *, num_cpus: int | None = None) -> I
 
     place = {"address": address} if address else {"address": "local", "include_dashboard": False, "num_cpus": num_cpus}
     try:
-        ray.init(**place, log_to_driver=False, logging_level=logging.ERROR)
+        with _keeping_handler(signal.SIGTERM):
+            ray.init(**place, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError) as error:
         raise InputError(f"no Ray answers at {address}: {error}") from error
     try:
@@ -33,6 +36,15 @@ def connect_ray(address: str | None = None, *, num_cpus: int | None = None) -> I
         children = psutil.Process().children(recursive=True) if address is None else []
         ray.shutdown()
         _end_processes([one for one in children if _is_of_ray(one)])
+
+
+@contextmanager
+def _keeping_handler(number: signal.Signals) -> Iterator[None]:
+    """Ray takes signals for crashes and prints a trace; what was to be done about one before is done again."""
+    before = signal.getsignal(number)
+    yield
+    if before is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(number, before)
 
 
 def _is_of_ray(process: psutil.Process) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 
 import psutil
@@ -13,16 +16,25 @@ from services.ray_session import connect_ray
 
 
 def test_what_ray_started_is_ended_and_nothing_else() -> None:
-    """A fork server holds the search path in its arguments, and with it names of Ray's directories."""
+    """A fork server holds the search path in its arguments, and with it names of Ray's directories.
+
+    A handler of SIGTERM is heard while Ray runs.
+    """
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: heard.append(number))
     known_path = f"import time; time.sleep(120); {ray.__path__[0]!r}"
     stranger = subprocess.Popen([sys.executable, "-c", known_path])
     try:
         with connect_ray(num_cpus=1):
             started = find_children()
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.1)
+        assert heard == [signal.SIGTERM]
         assert len(started) > 3, "Ray started no processes"
         assert find_children() == {stranger.pid}
         assert stranger.poll() is None
     finally:
+        signal.signal(signal.SIGTERM, before)
         stranger.kill()
         stranger.wait()
 

@@ -12,6 +12,7 @@ import shutil
 import tarfile
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from dap_core.errors import SourceError
@@ -54,7 +55,6 @@ def make_laptop_data(images: Path, folder: Path) -> StudyData:
         (folder / "complete").touch()
     novel, others = str(tiny / "novel.csv"), str(tiny / "others.csv")
     kangaroo = str((images / "kangaroo").absolute())
-    finetuning = {"batch_size": "4", "warmup_steps": "10"}
     return StudyData(
         name="laptop",
         labelled=SourceFields(source=(str(folder / "photos"),)),
@@ -66,31 +66,11 @@ def make_laptop_data(images: Path, folder: Path) -> StudyData:
         ),
         seeds=(0, 1, 2, 3, 4),
         downstream=(
-            Downstream(
-                name="kangaroo",
-                train=_list_part(kangaroo, folder, "kangaroo-train"),
-                validation=_list_part(kangaroo, folder, "kangaroo-validation"),
-                test=_list_part(kangaroo, folder, "kangaroo-test"),
-                shots=(5, 10),
-                steps=(25, 50, 100),
-                finetuning=Training(
-                    recipe="finetune-laptop",
-                    changes={**finetuning, "milestones": "80", "augment.short_sides": "160"},
-                ),
+            replace(
+                _make_downstream("kangaroo", folder, "kangaroo", kangaroo, "160"),
                 unlabelled=(str(folder / "kangaroo-unlabelled"),),
             ),
-            Downstream(
-                name="tiny-imagenet, 10 new classes",
-                train=_list_part(novel, folder, "tiny-train"),
-                validation=_list_part(novel, folder, "tiny-validation"),
-                test=_list_part(novel, folder, "tiny-test"),
-                shots=(5, 10),
-                steps=(50, 100, 150),
-                finetuning=Training(
-                    recipe="finetune-laptop",
-                    changes={**finetuning, "milestones": "120", "augment.short_sides": "96"},
-                ),
-            ),
+            _make_downstream("tiny-imagenet, 10 new classes", folder, "tiny", novel, "96"),
         ),
         other_starts=(Start(classifier="lite1"),),
         drawn=_list_part(others, folder, "tiny-drawn"),
@@ -100,8 +80,21 @@ def make_laptop_data(images: Path, folder: Path) -> StudyData:
             short_side=96,
         ),
         self_training=SelfTraining(training=Training(recipe="self-train-laptop"), steps=(25, 50)),
-        curve_steps=(10, 25, 50, 100, 150),
+        curve_steps=(10, 25, 50, 100),
         caveats=_CAVEATS,
+    )
+
+
+def _make_downstream(name: str, folder: Path, part: str, data: str, short_side: str) -> Downstream:
+    finetuning = {"batch_size": "4", "warmup_steps": "10", "milestones": "80", "augment.short_sides": short_side}
+    return Downstream(
+        name=name,
+        train=_list_part(data, folder, f"{part}-train"),
+        validation=_list_part(data, folder, f"{part}-validation"),
+        test=_list_part(data, folder, f"{part}-test"),
+        shots=(5, 10),
+        steps=(25, 50, 100),
+        finetuning=Training(recipe="finetune-laptop", changes=finetuning),
     )
 
 
