@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from dap_core.errors import InputError, ObjectMissingError, StoreError
 from dap_core.stores import Store
 
-SCOPES = ("label", "train", "admin")
+SCOPES = ("label", "jobs", "train", "admin")
 _FOLDER = "keys/"
 _TOKEN = re.compile(r"dap_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _REREAD_S = 2.0

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dap_core.errors import DestinationError
-from dap_core.stores import LocalStore
 from services.keys import KeyRing, list_keys
 from services.ray_session import connect_ray
 from services.settings import ServiceSettings
+from services.storage import open_store
 
 if TYPE_CHECKING:
     from services.labeling import Labeling
@@ -30,7 +30,7 @@ _RAY_ENVIRONMENT = {
 
 def check_exposure(settings: ServiceSettings) -> None:
     """Raises DestinationError when others could reach the service and there is no key that could keep them out."""
-    if not settings.is_loopback and not any(key.revoked_at is None for key in list_keys(LocalStore(settings.store))):
+    if not settings.is_loopback and not any(key.revoked_at is None for key in list_keys(open_store(settings.store))):
         raise DestinationError(
             f"{settings.host} can be reached from elsewhere and the store {settings.store} holds no key; "
             f"make one with: dap keys create NAME --scope label --store {settings.store}"
@@ -109,14 +109,22 @@ def _answer(
     import uvicorn
 
     from services.api.app import SERVER_OPTIONS, create_app
+    from services.job_service import running_jobs
+    from services.jobs.job_desk import open_desk
 
     class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            app.state.stop_waiting()
+            await super().shutdown(sockets)
+
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             on_ready()
 
-    keys = KeyRing(LocalStore(settings.store), required=not settings.is_loopback)
-    server = Server(uvicorn.Config(create_app(labeling, keys=keys, settings=settings), **SERVER_OPTIONS))
+    keys = KeyRing(open_store(settings.store), required=not settings.is_loopback)
+    app = create_app(labeling, keys=keys, settings=settings, jobs=open_desk(settings))
+    server = Server(uvicorn.Config(app, **SERVER_OPTIONS))
     for number in (signal.SIGINT, signal.SIGTERM):  # for when the server hands a signal on that has ended it
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
-    server.run(sockets=[listener])
+    with running_jobs(settings):
+        server.run(sockets=[listener])

@@ -12,11 +12,12 @@ from ray.serve.config import AutoscalingConfig
 from ray.serve.exceptions import DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
-from dap_core.stores import LocalStore
 from services.api.app import create_app
+from services.jobs.job_desk import open_desk
 from services.keys import KeyRing
 from services.labeling import LabelerPool, LabelRequest, ModelInfo, NotReadyError, Reply, make_labeler
 from services.settings import ServiceSettings
+from services.storage import open_store
 
 _ATTEMPTS = 2
 _DESCRIBE_TIMEOUT_S = 1.0
@@ -92,8 +93,9 @@ class Ingress:
     def __serve_build_asgi_app__(self) -> FastAPI:
         """The application, made in the replica."""
         settings = self._settings
-        keys = KeyRing(LocalStore(settings.store), required=not settings.is_loopback)
-        return create_app(ReplicatedLabeling(self._labelers), keys=keys, settings=settings, behind_proxy=True)
+        keys = KeyRing(open_store(settings.store), required=not settings.is_loopback)
+        labeling, jobs = ReplicatedLabeling(self._labelers), open_desk(settings)
+        return create_app(labeling, keys=keys, settings=settings, jobs=jobs, behind_proxy=True)
 
 
 def bind_labelers(settings: ServiceSettings) -> serve.Application:

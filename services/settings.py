@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dap_core.errors import InputError
 
@@ -27,7 +27,7 @@ class ServiceSettings(BaseModel):
     """Address to listen on; any but loopback needs a key in the store."""
     port: int = Field(8000, ge=1, le=65535)
     store: str = "dap-store"
-    """The directory that holds keys."""
+    """A folder or `s3://bucket/prefix` with keys and jobs, and, left out `job_places`, what jobs read and write."""
     classifier: str = "lite0"
     weights: str | None = None
     engine: Literal["auto", "torch", "openvino"] = "auto"
@@ -50,6 +50,19 @@ class ServiceSettings(BaseModel):
     """An image without its boxes by then is answered with 504."""
     body_timeout_s: float = Field(30.0, gt=0, le=3600)
     """A body that has not arrived by then is answered with 408."""
+
+    job_places: tuple[str, ...] = ()
+    """`s3://bucket/prefix` or full paths of folders below which jobs read and write, separated by commas in the
+    environment; left out, the folder `data` of the store."""
+    max_jobs: int = Field(1, ge=0, le=1000)
+    """Jobs that this service runs at the same time; others wait. 0 runs none, such as beside another that does."""
+    max_job_processes: int = Field(16, ge=1)
+    """Labelers, workers or decoders that a job may ask for."""
+
+    @field_validator("job_places", mode="before")
+    @classmethod
+    def _split_places(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _check_replicas(self) -> ServiceSettings:

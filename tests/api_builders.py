@@ -24,6 +24,7 @@ from dap_core.stores import LocalStore
 from dap_core.types import LabeledImage, MinedBoxes, PseudoBoxes
 from services.api.app import SERVER_OPTIONS, create_app
 from services.api.problems import CONTENT_TYPE, PROBLEMS
+from services.jobs.job_desk import JobDesk
 from services.keys import KeyRing
 from services.labeling import Labeling, LabelRequest, ModelInfo, Reply
 from services.settings import ServiceSettings
@@ -44,9 +45,10 @@ EMPTY = LabeledImage(
 
 
 @contextmanager
-def run_app(labeling: Labeling, store: Path, **settings: Any) -> Iterator[httpx.Client]:
+def run_app(labeling: Labeling, store: Path, *, jobs: JobDesk | None = None, **settings: Any) -> Iterator[httpx.Client]:
     """A client of the application, served by uvicorn in a thread."""
-    app = create_app(labeling, keys=KeyRing(LocalStore(store)), settings=ServiceSettings(store=str(store), **settings))
+    given = ServiceSettings(store=str(store), **settings)
+    app = create_app(labeling, keys=KeyRing(LocalStore(store)), settings=given, jobs=jobs)
     server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", **SERVER_OPTIONS))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -56,6 +58,7 @@ def run_app(labeling: Labeling, store: Path, **settings: Any) -> Iterator[httpx.
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=TIMEOUT_S) as client:
             yield client
     finally:
+        app.state.stop_waiting()
         server.should_exit = True
         thread.join(TIMEOUT_S)
         assert not thread.is_alive()
@@ -134,7 +137,7 @@ def assert_problem(answer: httpx.Response | None, status: int, slug: str) -> dic
     assert problem["instance"] == f"/v1/requests/{problem['request_id']}"
     assert str(problem.get("retry_after_s", "")) == answer.headers.get("retry-after", "")
     assert problem["detail"]
-    assert len(problem["detail"]) < 700
+    assert len(problem["detail"]) < 1200  # that of an unknown type of problem lists all of them
     assert all(re.match("#/", error["pointer"]) and error["detail"] for error in problem.get("errors", ()))
     assert not re.search(r"Traceback|site-packages|\.py\b|0x[0-9a-f]{6}|/work|/home|/usr|/tmp", answer.text)
     return problem

@@ -24,6 +24,8 @@ from dap_core.labeler import PseudoLabeler
 from dap_core.stores import LocalStore
 from services.api.app import create_app
 from services.api.problems import PROBLEMS
+from services.jobs.job_desk import open_desk
+from services.jobs.refusals import JobRefusedError
 from services.keys import KeyRing
 from services.labeling import LabelerPool
 from services.settings import ServiceSettings
@@ -31,6 +33,17 @@ from tests.builders import encode_image, make_scene, make_toy_classifier
 
 ROOT = Path(__file__).resolve().parents[1]
 PNG = encode_image(make_scene((100, 75), (20, 15, 55, 45)))
+JOBS = [
+    ("POST", "/v1/jobs"),
+    ("POST", "/v1/jobs:plan"),
+    ("GET", "/v1/jobs"),
+    ("GET", "/v1/jobs/{job}"),
+    *(("POST", f"/v1/jobs/{{job}}/{verb}") for verb in ("cancel", "resume", "retry-failed")),
+    *(
+        ("GET", f"/v1/jobs/{{job}}/{what}")
+        for what in ("events", "failures", "samples", "metrics", "artifacts", "logs")
+    ),
+]
 ROUTES = [
     ("POST", "/v1/boxes"),
     *(("GET", path) for path in ("/v1/classes", "/v1/models", "/v1/limits", "/healthz", "/readyz", "/metrics")),
@@ -47,8 +60,9 @@ CHECKS = [
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     pool = LabelerPool(PseudoLabeler(make_toy_classifier()))
-    keys = KeyRing(LocalStore(tmp_path_factory.mktemp("store")))
-    yield schemathesis.openapi.from_asgi("/openapi.json", create_app(pool, keys=keys, settings=ServiceSettings()))
+    given = ServiceSettings(store=str(tmp_path_factory.mktemp("store")))
+    app = create_app(pool, keys=KeyRing(LocalStore(given.store)), settings=given, jobs=open_desk(given))
+    yield schemathesis.openapi.from_asgi("/openapi.json", app)
     pool.close()
 
 
@@ -76,7 +90,7 @@ def try_cases(operation: Any, mode: GenerationMode, call: Callable[[Any], Any], 
 
 def test_the_document_has_every_route(document: Any):
     operations = [one.ok() for one in document.get_all_operations()]
-    assert {(one.method.upper(), one.path) for one in operations} == set(ROUTES)
+    assert {(one.method.upper(), one.path) for one in operations} == {*ROUTES, *JOBS}
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -86,7 +100,16 @@ def test_requests_by_the_document_are_answered_as_it_says(document: Any, method:
     assert statuses <= ({422, 415, 413, 200} if method == "POST" else {200})
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/boxes"), ("GET", "/v1/classes")])
+@pytest.mark.parametrize(("method", "path"), JOBS)
+def test_requests_for_jobs_are_answered_as_the_document_says(document: Any, method: str, path: str):
+    """Made-up jobs name places that are not allowed, and made-up ids are those of no job."""
+    statuses = try_cases(document[path][method], GenerationMode.POSITIVE, lambda case: case.call())
+    assert statuses <= {200, 201, 404, 409, 422}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/v1/boxes"), ("GET", "/v1/classes"), ("POST", "/v1/jobs"), ("GET", "/v1/jobs")]
+)
 def test_requests_against_the_document_are_refused_as_it_says(document: Any, method: str, path: str):
     statuses = try_cases(document[path][method], GenerationMode.NEGATIVE, lambda case: case.call(), count=40)
     assert all(400 <= status < 500 for status in statuses)
@@ -115,7 +138,8 @@ def find_raised() -> set[str]:
 
 def test_every_problem_that_is_raised_has_a_row_and_every_row_is_raised():
     kinds_of_images = ImageError.KINDS - {"unreadable-file"}  # of a path; over HTTP there are none
-    assert find_raised() | kinds_of_images | {UnknownLabelError.error_type, "internal-error"} == set(PROBLEMS)
+    others = {UnknownLabelError.error_type, "internal-error"}
+    assert find_raised() | kinds_of_images | JobRefusedError.KINDS | others == set(PROBLEMS)
 
 
 def test_the_page_about_the_interface_has_every_problem_with_its_status():

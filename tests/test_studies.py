@@ -17,6 +17,9 @@ from services.studies.study_data import StudyData
 from services.studies.synthetic_data import make_synthetic_data
 from services.studies.tables import read_scores
 
+SHORT = ("kshot", "convergence", "self-training", "classifier")
+"""Those with jobs of all kinds; the others are planned in test_study_planning.py and run under `make soak`."""
+
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
@@ -35,7 +38,9 @@ def conduct(study: Study, root: Path) -> StudyResult:
     return conduct_study(study, str(root), StepRunner(str(root)))
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in SHORT else pytest.mark.soak) for name in STUDIES]
+)
 def test_every_study_runs_to_its_report(name: str, data: StudyData, root: Path) -> None:
     study = make_named_study(name, data)
     result = conduct(study, root)

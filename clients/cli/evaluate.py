@@ -41,4 +41,4 @@ def evaluate(
 
     fields = {**drawn.make_fields(), **prediction.make_fields(), "detector": make_absolute(detector)}
     fields |= {"out": out and make_absolute(out), "shown": shown}
-    run_or_print("evaluate", fields, print_spec=job.print_spec, as_json=job.as_json)
+    run_or_print("evaluate", fields, options=job)

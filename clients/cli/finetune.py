@@ -45,4 +45,4 @@ def finetune(
     fields = {**drawn.make_fields(), **training.make_fields(), **start.make_fields()}
     fields |= {"checkpoint": checkpoint and make_absolute(checkpoint), "recipe": recipe}
     fields |= {"shots": shots, "shot_seed": shot_seed}
-    run_or_print("finetune", fields, print_spec=job.print_spec, as_json=job.as_json)
+    run_or_print("finetune", fields, options=job)

@@ -54,7 +54,7 @@ class JobDisplay:
         if stderr.is_terminal:
             self._draw(counts)
         else:
-            stderr.print(f"{counts.done:,} of {counts.total:,} images, {_describe(counts)}", soft_wrap=True)
+            stderr.print(f"{counts.done:,} of {counts.total:,} images, {describe_counts(counts)}", soft_wrap=True)
 
     def on_warning(self, text: str) -> None:
         """Prints a warning, above the bar."""
@@ -73,7 +73,7 @@ class JobDisplay:
             self._bar = Progress(*columns, console=stderr, expand=True)
             self._bar.add_task(self._what, total=counts.total, rest="")
             self._bar.start()
-        self._bar.update(self._bar.task_ids[0], completed=counts.done, rest=_describe(counts))
+        self._bar.update(self._bar.task_ids[0], completed=counts.done, rest=describe_counts(counts))
 
     def _end_status(self) -> None:
         if self._status:
@@ -81,7 +81,7 @@ class JobDisplay:
             self._status = None
 
 
-def _describe(counts: ProgressCounts) -> str:
+def describe_counts(counts: ProgressCounts) -> str:
     """Rate, failures, shards and time left."""
     parts = [f"{counts.per_s:.1f}/s"] if counts.per_s else []
     if counts.failed:

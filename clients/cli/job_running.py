@@ -17,6 +17,7 @@ from clients.cli.console import ExitCode, stderr, warn
 from clients.cli.job_display import JobDisplay
 
 if TYPE_CHECKING:
+    from clients.cli.training_options import JobOptions
     from services.jobs.job_store import JobStore
     from services.jobs.records import JobRecord
     from services.jobs.specs import JobSpec
@@ -46,21 +47,34 @@ def run_here(spec: JobSpec) -> JobRecord:
         return run_job(jobs, job, find_runner(spec), listener=display)
 
 
-def run_or_print(kind: str, fields: dict[str, Any], *, print_spec: bool, as_json: bool) -> None:
-    """Makes the spec of a command, and prints it or runs it. Raises InputError, and what the job raises."""
+def run_or_print(kind: str, fields: dict[str, Any], *, options: JobOptions) -> None:
+    """Makes the spec of a command, and prints it, runs it, or has a service run it.
+
+    Raises InputError, and what the job raises.
+    """
     from services.jobs.kinds import make_spec
 
     spec = make_spec({"kind": kind, **fields}, f"dap {kind}")
-    if print_spec:
+    if options.print_spec:
         sys.stdout.write(spec.to_json())
     else:
-        run_and_report(spec, as_json=as_json)
+        run_and_report(spec, options)
 
 
-def run_and_report(spec: JobSpec, *, as_json: bool) -> NoReturn:
-    """Runs a job here, prints what came of it, and ends the command."""
-    record = run_here(spec)
-    module, name = _REPORTS[spec.kind]
+def run_and_report(spec: JobSpec, options: JobOptions) -> NoReturn:
+    """Runs a job here or by a service, prints what came of it, and ends the command."""
+    if options.service is None:
+        record = run_here(spec)
+    else:
+        from clients.cli.job_watching import submit_and_watch
+
+        record = submit_and_watch(spec, options.service, options.api_key)
+    report_and_exit(spec.kind, record, as_json=options.as_json)
+
+
+def report_and_exit(kind: str, record: JobRecord, *, as_json: bool) -> NoReturn:
+    """Prints what came of a job of that kind, and ends the command."""
+    module, name = _REPORTS[kind]
     getattr(import_module(module), name)(record, as_json=as_json)
     raise typer.Exit(_choose_exit_code(record))
 

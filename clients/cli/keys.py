@@ -20,7 +20,7 @@ _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @reports_errors
 def create(
     name: Annotated[str, typer.Argument(help="Whose key it is.")],
-    scope: Annotated[list[str], typer.Option("--scope", help="label, train or admin; may be repeated.")],
+    scope: Annotated[list[str], typer.Option("--scope", help="label, jobs or admin; may be repeated.")],
     store: _Store = None,
     as_json: _AsJson = False,
 ) -> None:
@@ -69,7 +69,7 @@ def revoke(
 
 
 def _open(store: str | None):  # type: ignore[no-untyped-def]
-    from dap_core.stores import LocalStore
     from services.settings import read_settings
+    from services.storage import open_store
 
-    return LocalStore(read_settings(store=store).store)
+    return open_store(read_settings(store=store).store)

@@ -6,12 +6,14 @@ import typer
 
 from clients.cli import (
     bench,
+    copy,
     doctor,
     evaluate,
     evaluate_boxes,
     export,
     export_detector,
     finetune,
+    jobs,
     keys,
     label,
     mine,
@@ -64,10 +66,12 @@ for _panel, _name, _command in (
     (_TRAINING, "synthetic", synthetic.synthetic),
     (_REST, "serve", serve.serve),
     (_REST, "label", label.label),
+    (_REST, "cp", copy.copy),
     (_REST, "run", run.run),
     (_REST, "doctor", doctor.doctor),
 ):
     app.command(_name, rich_help_panel=_panel)(_command)
+app.add_typer(jobs.app, name="jobs", rich_help_panel=_REST)
 app.add_typer(keys.app, name="keys", rich_help_panel=_REST)
 app.add_typer(bench.app, name="bench", rich_help_panel=_REST)
 

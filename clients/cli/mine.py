@@ -32,6 +32,7 @@ from clients.cli.source_options import (
     make_absolute,
     make_source_fields,
 )
+from clients.cli.training_options import JobOptions, KeyOption, ServiceOption
 
 
 @reports_errors
@@ -73,6 +74,8 @@ def mine(
         bool, typer.Option("--print-spec", help="Print the job for `dap run`, and do nothing else.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    service: ServiceOption = None,
+    api_key: KeyOption = None,
 ) -> None:
     """Mine pseudo boxes from images with image-level labels into a label set.
 
@@ -108,7 +111,8 @@ def mine(
     growth = _choose_growth(extend, retry_failed)
     fields |= {"out": make_absolute(out), "growth": growth, "max_failures": max_failures}
     fields |= {"labelers": labelers, "ray": ray}
-    run_or_print("mine", fields, print_spec=print_spec, as_json=as_json)
+    options = JobOptions(print_spec=print_spec, as_json=as_json, service=service, api_key=api_key)
+    run_or_print("mine", fields, options=options)
 
 
 def _choose_growth(extend: bool, retry_failed: bool) -> str:

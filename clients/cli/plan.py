@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sys
 import webbrowser
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,26 +42,8 @@ from clients.cli.source_options import (
 if TYPE_CHECKING:
     from dap_core.datasets import Source
     from dap_core.datasets.unknown_labels import UnknownLabels
+    from services.jobs.job_plans import Overview
     from services.jobs.specs import LabelingFields
-    from services.sources import LabelledSource
-
-_TOP_LABELS = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overview:
-    """What a source holds and what would become of it."""
-
-    source: str
-    images: int
-    bytes: int
-    shards: int
-    without_label: int
-    labels: int
-    top_labels: tuple[tuple[str, int], ...]
-    """The labels of most images, with their number of images."""
-    duplicates: int
-    skipped_files: int
 
 
 @reports_errors
@@ -113,6 +93,7 @@ def plan(
     """
     from dap_core.datasets.unknown_labels import find_unknown_labels
     from dap_core.errors import SourceError
+    from services.jobs.job_plans import describe_unknown, list_warnings, make_overview
     from services.jobs.labelers import find_classes, make_recipe
     from services.jobs.specs import LabelingFields, check_values
 
@@ -147,9 +128,9 @@ def plan(
         )
     with stderr.status(f"looking at the classes of {classifier}"):
         unknown = find_unknown_labels(opened.source.rows, find_classes(labeling))
-    overview = _overview(opened)
-    warnings = _list_warnings(opened, overview, unknown)
-    refusal = f"dap mine refuses this: {_describe(unknown)}" if unknown.are_too_many else None
+    overview = make_overview(opened)
+    warnings = list_warnings(opened, overview, unknown)
+    refusal = f"dap mine refuses this: {describe_unknown(unknown)}" if unknown.are_too_many else None
     if not as_json:
         _print_overview(overview, unknown)
         for warning in warnings:
@@ -187,56 +168,13 @@ def _exit_code(shown: Preview | None) -> ExitCode:
     return ExitCode.FAILED if shown and not shown.ok else ExitCode.OK
 
 
-def _overview(opened: LabelledSource) -> Overview:
-    from dap_core.label_sets.key_index import count_keys
-    from dap_core.label_sets.plan import assign_shards
-
-    rows = opened.source.rows
-    counts = Counter(label for row in rows for label in dict.fromkeys(row.labels))
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return Overview(
-        source=opened.source.store.uri,
-        images=len(rows),
-        bytes=sum(row.size for row in rows),
-        shards=len(assign_shards(rows)),
-        without_label=sum(not row.labels for row in rows),
-        labels=len(counts),
-        top_labels=tuple(ranked[:_TOP_LABELS]),
-        duplicates=len(rows) - count_keys(rows),
-        skipped_files=opened.source.num_skipped,
-    )
-
-
-def _list_warnings(opened: LabelledSource, overview: Overview, unknown: UnknownLabels) -> list[str]:
-    warnings = list(opened.warnings)
-    if overview.without_label:
-        key = next(row.key for row in opened.source.rows if not row.labels)
-        warnings.append(
-            f"no label for {overview.without_label:,} of {format_count(overview.images, 'image')}, such as {key!r}; "
-            "they will fail as no-label"
-        )
-    if overview.duplicates:
-        warnings.append(
-            f"{overview.duplicates:,} of {format_count(overview.images, 'image')} listed again; "
-            "they will fail as duplicate-key"
-        )
-    if unknown.num_images and not unknown.are_too_many:
-        warnings.append(_describe(unknown))
-    return warnings
-
-
-def _describe(unknown: UnknownLabels) -> str:
-    return f"{unknown.describe_count()}; {unknown.describe_consequence()}"
-
-
 def _to_json(
     overview: Overview, unknown: UnknownLabels, warnings: list[str], refusal: str | None, shown: Preview | None
 ) -> dict[str, Any]:
-    first = [{"label": one.label, "images": one.num_images, "nearest": one.nearest} for one in unknown.first]
+    from services.jobs.job_plans import describe_plan
+
     return {
-        **asdict(overview),
-        "top_labels": [{"label": name, "images": number} for name, number in overview.top_labels],
-        "unknown_labels": {"labels": unknown.num_labels, "images": unknown.num_images, "first": first},
+        **describe_plan(overview, unknown),
         "warnings": warnings,
         "refusal": refusal,
         "preview": shown and shown.to_json(),

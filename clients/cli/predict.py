@@ -66,4 +66,4 @@ def predict(
         "images": storage.value,
         "max_failures": max_failures,
     }
-    run_or_print("predict", fields, print_spec=job.print_spec, as_json=job.as_json)
+    run_or_print("predict", fields, options=job)

@@ -34,4 +34,4 @@ def pretrain(
     from clients.cli.job_running import run_or_print
 
     fields = {"label_set": make_absolute(label_set), "recipe": recipe, **training.make_fields(), **start.make_fields()}
-    run_or_print("pretrain", fields, print_spec=job.print_spec, as_json=job.as_json)
+    run_or_print("pretrain", fields, options=job)

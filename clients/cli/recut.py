@@ -9,6 +9,7 @@ import typer
 
 from clients.cli.console import parse_numbers, print_json, reports_errors, stdout
 from clients.cli.source_options import make_absolute
+from clients.cli.training_options import JobOptions, KeyOption, ServiceOption
 
 if TYPE_CHECKING:
     from services.jobs.records import JobRecord
@@ -39,6 +40,8 @@ def recut(
         bool, typer.Option("--print-spec", help="Print the job for `dap run`, and do nothing else.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    service: ServiceOption = None,
+    api_key: KeyOption = None,
 ) -> None:
     """Cut boxes again from the stored maps of a label set, into a new one.
 
@@ -57,7 +60,8 @@ def recut(
         "nms_iou": nms_iou,
         "images": images.value,
     }
-    run_or_print("recut", fields, print_spec=print_spec, as_json=as_json)
+    options = JobOptions(print_spec=print_spec, as_json=as_json, service=service, api_key=api_key)
+    run_or_print("recut", fields, options=options)
 
 
 def report_recut(record: JobRecord, *, as_json: bool) -> None:

@@ -8,14 +8,17 @@ from typing import Annotated
 import typer
 
 from clients.cli.console import reports_errors
+from clients.cli.training_options import JobOptions, KeyOption, ServiceOption
 
 
 @reports_errors
 def run(
     spec: Annotated[Path, typer.Argument(metavar="SPEC.json", help="A job, as --print-spec prints it.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    service: ServiceOption = None,
+    api_key: KeyOption = None,
 ) -> None:
-    """Run a job that is described in a file, here.
+    """Run a job that is described in a file, here or by a service.
 
     Every job keeps its description beside its record, so that it can be run again; `--print-spec` of `dap mine`
     prints one without running it.
@@ -26,4 +29,5 @@ def run(
     from clients.cli.job_running import run_and_report
     from services.jobs.kinds import parse_spec
 
-    run_and_report(parse_spec(spec.read_bytes(), str(spec)), as_json=as_json)
+    options = JobOptions(as_json=as_json, service=service, api_key=api_key)
+    run_and_report(parse_spec(spec.read_bytes(), str(spec)), options)

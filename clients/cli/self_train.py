@@ -41,4 +41,4 @@ def self_train(
     fields = {**drawn.make_fields(), **training.make_fields(), "recipe": recipe, "keep_score": keep_score}
     fields |= {"checkpoint": make_absolute(checkpoint), "images": tuple(map(make_absolute, images))}
     fields |= {"labels": make_absolute(labels)}
-    run_or_print("self-train", fields, print_spec=job.print_spec, as_json=job.as_json)
+    run_or_print("self-train", fields, options=job)

@@ -14,7 +14,10 @@ from clients.cli.console import reports_errors, stderr
 def serve(
     host: Annotated[str | None, typer.Option(help="Address; any but loopback needs a key.")] = None,
     port: Annotated[int | None, typer.Option(help="Port.", show_default="8000")] = None,
-    store: Annotated[str | None, typer.Option(help="Folder of the service's keys.", show_default="dap-store")] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(help="Where keys and jobs are: folder or s3://bucket/prefix.", show_default="dap-store"),
+    ] = None,
     no_ray: Annotated[bool, typer.Option("--no-ray", help="One process, one labeler, no Ray.")] = False,
     classifier: Annotated[
         str | None, typer.Option(help="Network, or where `dap train-classifier` wrote one.", show_default="lite0")
@@ -25,6 +28,9 @@ def serve(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ... Left out: a GPU if there is one.")] = None,
     replicas: Annotated[int | None, typer.Option(help="Labelers, each a process of its own.")] = None,
     max_in_flight: Annotated[int | None, typer.Option(help="Images under way; more are refused.")] = None,
+    max_jobs: Annotated[
+        int | None, typer.Option(help="Jobs that run at once, others wait; 0: none.", show_default="1")
+    ] = None,
     deadline: Annotated[float | None, typer.Option(help="Seconds after which an image is given up.")] = None,
 ) -> None:
     """Answer requests for boxes over HTTP, and serve the page for the browser.
@@ -46,6 +52,7 @@ def serve(
         device=device,
         num_replicas=replicas,
         max_in_flight=max_in_flight,
+        max_jobs=max_jobs,
         deadline_s=deadline,
     )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")

@@ -84,6 +84,10 @@ def study(
         int | None, typer.Option(min=1, help="Cores that jobs run on at once; 1 runs all in this process.")
     ] = None,
     ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster. Left out, one is started here.")] = None,
+    pictures: Annotated[
+        bool,
+        typer.Option("--pictures/--no-pictures", help="Whether the report shows images, or can be shown to anybody."),
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Compare ways to start a detector: the findings of the paper, on the data of a size or on your own.
@@ -102,7 +106,8 @@ def study(
     steps_place = make_absolute(steps or f"{place.rstrip('/').rpartition('/')[0]}/steps")
     made = _read_study(name) if name.endswith(".py") else _make_study(name, own, size, data, steps_place)
     made = _change(made, seeds, parse_numbers(shots, "--shots", int))
-    result, findings = _run(made, place, steps_place, parallel or os.cpu_count() or 1, ray)
+    runner = {"num_parallel": parallel or os.cpu_count() or 1, "ray": ray}
+    result, findings = _run(made, place, steps_place, runner, pictures=pictures)
     _report(result, findings, place, as_json=as_json)
 
 
@@ -137,7 +142,9 @@ def _change(study: Study, num_seeds: int | None, shots: tuple[int, ...] | None) 
     return study
 
 
-def _run(study: Study, out: str, steps: str, num_parallel: int, ray: str | None) -> tuple[StudyResult, list[str]]:
+def _run(
+    study: Study, out: str, steps: str, runner: dict[str, Any], *, pictures: bool
+) -> tuple[StudyResult, list[str]]:
     from clients.cli.job_running import saying_how_to_go_on
     from clients.cli.study_display import StudyDisplay
     from services.storage import open_store
@@ -146,9 +153,9 @@ def _run(study: Study, out: str, steps: str, num_parallel: int, ray: str | None)
     from services.studies.running import StepRunner
 
     with StudyDisplay() as display, saying_how_to_go_on():
-        result = conduct_study(study, steps, StepRunner(steps, num_parallel=num_parallel, ray=ray, watch=display))
+        result = conduct_study(study, steps, StepRunner(steps, **runner, watch=display))
         display.on_stage("writing the report", 0)
-        return result, write_report(open_store(out), result)
+        return result, write_report(open_store(out), result, pictures=pictures)
 
 
 def _report(result: StudyResult, findings: list[str], out: str, *, as_json: bool) -> None:

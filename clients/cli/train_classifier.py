@@ -80,4 +80,4 @@ def train_classifier(
     fields |= {"start": make_classifier_absolute(start), "weights": make_weights_absolute(weights)}
     fields |= {"classes": classes and make_absolute(str(classes)), "head_only": head_only, "recipe": recipe}
     fields |= {"holdout": holdout, "short_side": short_side}
-    run_or_print("train-classifier", fields, print_spec=job.print_spec, as_json=job.as_json)
+    run_or_print("train-classifier", fields, options=job)

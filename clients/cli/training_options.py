@@ -22,6 +22,13 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="A value of the recipe to change: num_steps=300. May repeat."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+ServiceOption = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Have this service run it, and watch. [dim]Left out: it runs here.[/dim]"),
+]
+KeyOption = Annotated[
+    str | None, typer.Option(envvar="DAP_API_KEY", help="Key of the service; better in the variable than typed.")
+]
 RecipeOption = Annotated[str, typer.Option(help="How it is trained; `dap recipes` lists them.")]
 
 
@@ -101,6 +108,8 @@ class JobOptions:
         bool, typer.Option("--print-spec", help="Print the job for `dap run`, and do nothing else.")
     ] = False
     as_json: JsonOption = False
+    service: ServiceOption = None
+    api_key: KeyOption = None
 
 
 def parse_changes(entries: Sequence[str]) -> dict[str, str]:

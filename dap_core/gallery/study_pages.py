@@ -91,7 +91,7 @@ class StudyPage:
     costs: Sequence[Cost]
     settings: Sequence[tuple[str, str]]
     leaks: Sequence[str]
-    """What of the test images was seen in training, in sentences."""
+    """Images that are not measured on, as they also occur in training, in sentences."""
     caveats: Sequence[str]
 
     def render(self) -> str:

@@ -20,9 +20,13 @@ from services.api.bodies import MAX_IMAGES, BodyLimits
 from services.api.boxes import BOXES_PATH, BoxesService, make_router
 from services.api.gate import LOGGER, Gate
 from services.api.info import guarded, make_health_router, make_info_router
+from services.api.job_requests import describe_specs
+from services.api.job_service import JobService
+from services.api.jobs import make_jobs_router
 from services.api.metrics import Metrics
 from services.api.parameters import explain_invalid
 from services.api.problems import ProblemError, as_problem, problem_of_status, problem_response
+from services.jobs.job_desk import JobDesk
 from services.keys import KeyRing
 from services.labeling import Labeling
 from services.settings import ServiceSettings
@@ -33,8 +37,19 @@ SERVER_OPTIONS: dict[str, Any] = {"http": "h11", "log_config": None, "access_log
 _DESCRIPTION = "Pseudo boxes from images with image-level labels. Errors are problem+json (RFC 9457)."
 
 
-def create_app(labeling: Labeling, *, keys: KeyRing, settings: ServiceSettings, behind_proxy: bool = False) -> FastAPI:
-    """The application that answers for `labeling`; `behind_proxy` says that one names requests before it."""
+def create_app(
+    labeling: Labeling,
+    *,
+    keys: KeyRing,
+    settings: ServiceSettings,
+    jobs: JobDesk | None = None,
+    behind_proxy: bool = False,
+) -> FastAPI:
+    """The application that answers for `labeling` and, where there are any, for `jobs`.
+
+    `behind_proxy` says that one names requests before it. What waits for jobs ends soon after `app.state.stop_waiting`
+    was called, which has to be before the server waits for its last requests.
+    """
     app = FastAPI(
         title="DAP",
         version=version("dap"),
@@ -55,8 +70,13 @@ def create_app(labeling: Labeling, *, keys: KeyRing, settings: ServiceSettings, 
     app.include_router(guarded(make_router(service), guard), tags=["boxes"])
     app.include_router(guarded(make_info_router(service), guard), tags=["about"])
     app.include_router(make_health_router(service), tags=["health"])
+    app.state.stop_waiting = lambda: None
+    if jobs is not None:
+        job_service = JobService(jobs, settings.body_timeout_s)
+        app.state.stop_waiting = job_service.stop
+        app.include_router(guarded(make_jobs_router(job_service), require_scope(keys, "jobs")), tags=["jobs"])
     _add_pages(app)
-    _add_problems(app)
+    _add_problems(app, describe_specs() if jobs else {})
     check_room = {("POST", BOXES_PATH): lambda: service.admission.check_room(1)}
     app.add_middleware(Gate, metrics=metrics, names_request=not behind_proxy, check_room=check_room)
     return app
@@ -74,8 +94,8 @@ def _add_pages(app: FastAPI) -> None:
     app.mount("/web", StaticFiles(directory=WEB_FOLDER), name="web")
 
 
-def _add_problems(app: FastAPI) -> None:
-    """Every error as a problem, and the shape of problems in the OpenAPI document."""
+def _add_problems(app: FastAPI, schemas: dict[str, Any]) -> None:
+    """Every error as a problem, and the shape of problems in the OpenAPI document, beside other `schemas`."""
 
     def answer(request: Request, problem: ProblemError) -> Response:
         return problem_response(problem, request.state.request_id)
@@ -98,14 +118,16 @@ def _add_problems(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
         errors = [{**one, "loc": one["loc"][1:] or one["loc"]} for one in error.errors()]
-        return answer(request, explain_invalid(errors, "#/query", _known_parameters(request)))
+        place = "header" if error.errors()[0]["loc"][0] == "header" else "query"
+        return answer(request, explain_invalid(errors, f"#/{place}", _known_parameters(request)))
 
     make_document = app.openapi
 
     def openapi() -> dict[str, object]:
         document = make_document()
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        schemas[ProblemAnswer.__name__] = ProblemAnswer.model_json_schema()
+        known = document.setdefault("components", {}).setdefault("schemas", {})
+        known.update(schemas)
+        known[ProblemAnswer.__name__] = ProblemAnswer.model_json_schema()
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

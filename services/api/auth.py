@@ -8,7 +8,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from services.api.problems import ProblemError
+from services.jobs.ownership import Caller
 from services.keys import ApiKey, KeyRing
+
+LOCAL = Caller("local", sees_all=True)
+"""Who asks where no key is needed."""
 
 
 def require_scope(keys: KeyRing, scope: str) -> Callable[[Request], Awaitable[None]]:
@@ -29,8 +33,14 @@ def require_scope(keys: KeyRing, scope: str) -> Callable[[Request], Awaitable[No
             return
         if key is None:
             raise ProblemError("unauthenticated", "send a valid key: Authorization: Bearer dap_…")
-        request.state.key_id = key.id
+        request.state.key, request.state.key_id = key, key.id
         if not key.allows(scope):
             raise ProblemError("forbidden", f"the key lacks the scope {scope}")
 
     return check
+
+
+def find_caller(request: Request) -> Caller:
+    """Whose jobs a request is about, after `require_scope` has let it pass; `admin` sees those of others, too."""
+    key: ApiKey | None = getattr(request.state, "key", None)
+    return LOCAL if key is None else Caller(key.id, sees_all=key.allows("admin"))

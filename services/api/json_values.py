@@ -26,7 +26,15 @@ class EscapedJSONResponse(JSONResponse):
 
 
 def read_json_object(data: bytes) -> dict[str, Any]:
-    """One JSON object in UTF-8, strictly: each name once, no NaN or Infinity, nested at most 32 deep.
+    """One JSON object, as `read_json`. Raises ValueError also for another value."""
+    value = read_json(data)
+    if not isinstance(value, dict):
+        raise ValueError(f"an object is expected, got {_KINDS.get(type(value), 'null')}")  # noqa: TRY004 - bad data
+    return value
+
+
+def read_json(data: bytes) -> Any:
+    """One JSON value in UTF-8, strictly: each name once, no NaN or Infinity, nested at most 32 deep.
 
     Raises ValueError saying what is wrong and, where it can, at which character.
     """
@@ -40,8 +48,6 @@ def read_json_object(data: bytes) -> dict[str, Any]:
         raise ValueError(f"{error.msg} at character {error.pos}") from error
     except RecursionError:
         raise ValueError(f"it is nested more than {_MAX_DEPTH} deep") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"an object is expected, got {_KINDS.get(type(value), 'null')}")  # noqa: TRY004 - bad data
     _check_values(value)
     return value
 
@@ -49,7 +55,7 @@ def read_json_object(data: bytes) -> dict[str, Any]:
 _KINDS: dict[type, str] = {list: "an array", str: "a string", int: "a number", float: "a number", bool: "a boolean"}
 
 
-def _check_values(value: dict[str, Any]) -> None:
+def _check_values(value: Any) -> None:
     """Raises ValueError for values nested too deeply and text with half a character; asks no stack for it."""
     layer: list[Any] = [value]
     for _ in range(_MAX_DEPTH + 1):

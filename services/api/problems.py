@@ -8,8 +8,9 @@ from typing import Any
 
 from starlette.responses import Response
 
-from dap_core.errors import DapError
+from dap_core.errors import DapError, JobMissingError
 from services.api.json_values import EscapedJSONResponse
+from services.jobs.refusals import JobRefusedError
 
 CONTENT_TYPE = "application/problem+json"
 UNFORESEEN = "an unforeseen error; the log has its cause under the request id"
@@ -36,6 +37,16 @@ PROBLEMS: Mapping[str, ProblemType] = {
     "not-found": ProblemType(404, "There is nothing at this address", "See /docs for what there is."),
     "method-not-allowed": ProblemType(405, "The address has no such method", "The header Allow lists its methods."),
     "not-acceptable": ProblemType(406, "The answer cannot have that form", "Accept application/json, or image/png."),
+    "output-overlaps-input": ProblemType(
+        409, "A job would write into what it reads", "Give it an output outside its inputs."
+    ),
+    "output-in-use": ProblemType(
+        409, "Another job writes to that place", "Give another output, or wait until that job has ended."
+    ),
+    "wrong-state": ProblemType(409, "The job is not in a state for that", "GET the job to see where it stands."),
+    "idempotency-key-reused": ProblemType(
+        409, "The Idempotency-Key stands for another request", "Use a new key for a new job."
+    ),
     "request-timeout": ProblemType(
         408, "The body took too long", "Send it faster, or a smaller image.", retryable=True
     ),
@@ -51,6 +62,12 @@ PROBLEMS: Mapping[str, ProblemType] = {
     "unsupported-jpeg-feature": ProblemType(415, "The JPEG is of a kind that is not read", "Save it as baseline JPEG."),
     "invalid-parameter": ProblemType(422, "A parameter has a wrong value", "The list of errors says which, and why."),
     "unknown-parameter": ProblemType(422, "There is no such parameter", "Check its spelling."),
+    "place-not-allowed": ProblemType(
+        422, "Jobs of this service may not use that place", "Copy the files with dap cp DIR URI; the detail says where."
+    ),
+    "field-not-allowed": ProblemType(
+        422, "That field is for the service to choose", "Leave it out, or ask for less; the detail says which."
+    ),
     "unknown-label": ProblemType(
         422, "The classifier does not know a label", "GET /v1/classes?search= finds its name."
     ),
@@ -68,6 +85,9 @@ PROBLEMS: Mapping[str, ProblemType] = {
     "internal-error": ProblemType(500, "Something broke here", "Report the request id; the log has it."),
     "overloaded": ProblemType(503, "Too much is under way", "Try again after the time in Retry-After.", retryable=True),
     "model-not-ready": ProblemType(503, "The model is not ready", "Try again after a few seconds.", retryable=True),
+    "store-unavailable": ProblemType(
+        503, "The object store does not answer", "Try again after the time in Retry-After.", retryable=True
+    ),
     "deadline-exceeded": ProblemType(
         504, "There was no answer in time", "Try again when less is going on.", retryable=True
     ),
@@ -100,6 +120,11 @@ class ProblemError(Exception):
 
 def as_problem(error: DapError) -> ProblemError:
     """The problem that an error of the library is to the caller."""
+    if isinstance(error, JobMissingError):
+        return ProblemError("not-found", str(error))
+    if isinstance(error, JobRefusedError):
+        errors = [] if error.pointer is None else [(error.pointer, str(error))]
+        return ProblemError(error.error_type, str(error), errors=errors)
     slug = error.error_type if error.error_type in PROBLEMS else "internal-error"
     return ProblemError(slug, str(error) if slug != "internal-error" else UNFORESEEN)
 

@@ -108,7 +108,8 @@ class Heart:
 
     def _write(self, record: JobRecord) -> None:
         try:
-            self._attempt.write(record)
+            if not self._attempt.is_superseded():  # this process may have slept since it last looked
+                self._attempt.write(record)
         except StoreError as error:
             self._context.warn(f"the last record of job {record.job} could not be written: {error}")
 

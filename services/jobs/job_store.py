@@ -127,8 +127,13 @@ def make_job_id(kind: str) -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{kind}-{secrets.token_hex(4)}"
 
 
+def is_job_id(text: str) -> bool:
+    """Whether a text can be the id of a job."""
+    return _ID.fullmatch(text) is not None
+
+
 def _check_id(job: str) -> str:
-    if not _ID.fullmatch(job):
+    if not is_job_id(job):
         raise InputError(f"an id of a job is up to 100 letters, digits, '.', '_' or '-', got {job!r}")
     return job
 

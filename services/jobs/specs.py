@@ -13,13 +13,13 @@ from dap_core.errors import InputError
 from services.storage import open_store
 
 
-def _check_place(place: str) -> str:
+def check_place(place: str) -> str:
     """Raises InputError, a ValueError to pydantic, for what is no place or has credentials in it."""
     open_store(place)
     return place
 
 
-Place = Annotated[str, Field(min_length=1), AfterValidator(_check_place)]
+Place = Annotated[str, Field(min_length=1), AfterValidator(check_place)]
 """A local path or `s3://bucket/prefix`; never with credentials."""
 
 

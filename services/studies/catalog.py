@@ -8,7 +8,7 @@ from typing import Any
 
 from dap_core.errors import InputError
 from dap_core.evaluation.paper_tables import NMS_IOUS, THRESHOLDS
-from services.studies.study import Arm, Downstream, PseudoBoxes, Start, Study
+from services.studies.study import Arm, Downstream, PseudoBoxes, Study
 from services.studies.study_data import StudyData
 
 CLS, DAP = "CLS", "DAP"

@@ -63,8 +63,8 @@ class LeakFinder:
         An image of the test part is a leak where it occurs in pre-training, validation or training; one of the
         validation part where it occurs in training. Raises what reading the data raises.
         """
-        before = {f"pre-training ({place.rpartition('/')[2]})": self._read_labels(place) for place in label_sets}
-        before |= {f"pre-training ({one.data.rpartition('/')[2]})": self._read_drawn(one) for one in drawn}
+        sources = [*map(self._read_labels, label_sets), *map(self._read_drawn, drawn)]
+        before = {f"pre-training{f' {number}' if number > 1 else ''}": one for number, one in enumerate(sources, 1)}
         leaks: list[Leak] = []
         compared = {name: len(prints) for name, prints in before.items()}
         for data in downstream:

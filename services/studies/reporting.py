@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import PurePath
 
 from dap_core.evaluation import compute_statistics
 from dap_core.evaluation.paper_results import PAPER_RESULTS
@@ -16,6 +17,7 @@ from services.jobs.records import JobRecord
 from services.places import open_label_set_at
 from services.studies.conducting import StudyResult
 from services.studies.examples import list_examples
+from services.studies.leaks import LeakReport
 from services.studies.study import Arm, Downstream, Start, Training
 from services.studies.tables import write_scores
 
@@ -30,8 +32,11 @@ _KINDS = {
 }
 
 
-def write_report(store: Store, result: StudyResult) -> list[str]:
-    """Writes the three files, replacing those that are there; what was found, in sentences. Raises StoreError."""
+def write_report(store: Store, result: StudyResult, *, pictures: bool = True) -> list[str]:
+    """Writes the three files, replacing those that are there; what was found, in sentences.
+
+    Without `pictures` the report holds none of the images, to be shown to others. Raises StoreError.
+    """
     study = result.study
     findings = describe_findings(result.comparisons, study.figure, result.scores)
     page = StudyPage(
@@ -47,7 +52,7 @@ def write_report(store: Store, result: StudyResult) -> list[str]:
         findings=findings,
         paper=PAPER_RESULTS.get(study.name, ()),
         label_sets=list(_list_label_sets(result)),
-        examples=list_examples(result),
+        examples=list_examples(result) if pictures else [],
         costs=list(_list_costs(result)),
         settings=list(_list_settings(result)),
         leaks=list(_list_leaks(result)),
@@ -96,24 +101,23 @@ def _measure_seconds(record: JobRecord) -> float:
 
 
 def _list_leaks(result: StudyResult) -> Iterator[str]:
-    report = result.leaks
-    compared = ", ".join(f"{number:,} of {name}" for name, number in report.num_compared.items())
-    yield (
-        f"Images were compared by perceptual hash, resized, recompressed and mirrored copies among them: {compared}. "
-        f"{len(report.leaks) or 'No'} copies were found; measured on are only images without one."
-    )
-    if report.num_unreadable:
-        yield f"{report.num_unreadable} images could not be decoded, so nothing is known of their copies."
-    for leak in report.leaks:
+    for leak in result.leaks.leaks:
         yield (
             f"{leak.key} of the {leak.part} part of {leak.data} looks like {leak.seen_key} of {leak.seen_in} "
-            f"({leak.distance} of 255 bits differ) and is left out."
+            f"({leak.distance} of 255 bits differ)."
         )
+
+
+def _describe_comparison(report: LeakReport) -> str:
+    compared = ", ".join(f"{number:,} of {name}" for name, number in report.num_compared.items())
+    unreadable = f"; {report.num_unreadable} could not be decoded" if report.num_unreadable else ""
+    return f"{compared}, by perceptual hash: {len(report.leaks) or 'no'} copies{unreadable}"
 
 
 def _list_settings(result: StudyResult) -> Iterator[tuple[str, str]]:
     study = result.study
     yield "Seeds", ", ".join(map(str, study.seeds))
+    yield "Images compared", _describe_comparison(result.leaks)
     for arm in study.arms:
         yield f"Arm {arm.name}", _describe_arm(arm)
     for data in study.downstream:
@@ -144,7 +148,8 @@ def _describe_arm(arm: Arm) -> str:
 def _describe_data(data: Downstream) -> str:
     shots = ", ".join("all" if one is None else str(one) for one in data.shots)
     steps = ", ".join(map(str, data.steps))
-    return f"{shots} shots, {_name_training(data.finetuning)}; measured after {steps} steps; {data.test.data}"
+    training, place = _name_training(data.finetuning), PurePath(data.test.data).name
+    return f"{shots} shots, {training}; measured after {steps} steps; {place}"
 
 
 def _name_training(training: Training) -> str:

@@ -10,8 +10,10 @@ from dap_client import errors
 from dap_client.answers import FoundClasses, Limits, Model
 from dap_client.client import DEFAULT_URL, AsyncClient, Client
 from dap_client.errors import *  # noqa: F403 - every class of the tree
+from dap_client.event_streams import JobEvent
 from dap_client.formats import to_coco, to_voc, to_yolo
 from dap_client.heat_maps import Cam, HeatMap
+from dap_client.jobs import Job, Jobs
 from dap_client.problems import Fault, Problem
 from dap_client.results import Box, ImageClass, Result, ScoredClass
 from dap_client.version import __version__
@@ -26,6 +28,9 @@ __all__ = [
     "FoundClasses",
     "HeatMap",
     "ImageClass",
+    "Job",
+    "JobEvent",
+    "Jobs",
     "Limits",
     "Model",
     "Problem",

@@ -15,6 +15,7 @@ from dap_client.addresses import make_http_options
 from dap_client.answers import FoundClasses, Limits, Model
 from dap_client.exchanges import Exchange
 from dap_client.images import ImageLike, Images
+from dap_client.jobs import Connection, Jobs
 from dap_client.parameters import AUTO, BoxOptions, Labels, RecipeName
 from dap_client.results import Result
 from dap_client.retrying import RetryPolicy
@@ -43,6 +44,8 @@ class Client:
         """Connects to nothing yet. Raises ValueError for an address, a key or a number that cannot be."""
         self._policy = RetryPolicy(max_retries=max_retries, budget_s=timeout_s)
         self._http = httpx.Client(**make_http_options(url, api_key, timeout_s))
+        self.jobs = Jobs(Connection(self._http, self._policy, self._run))
+        """Jobs that run on the service: `client.jobs.submit(spec).wait(progress=True)`."""
 
     def label(
         self,

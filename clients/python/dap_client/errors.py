@@ -34,8 +34,10 @@ __all__ = [
     "DapClientError",
     "DeadlineExceeded",
     "EmptyImage",
+    "FieldNotAllowed",
     "Forbidden",
     "HeadersTooLarge",
+    "IdempotencyKeyReused",
     "ImageProblem",
     "ImageTooManyPixels",
     "ImageTooSmall",
@@ -51,12 +53,16 @@ __all__ = [
     "NotAcceptable",
     "NotAnImage",
     "NotFound",
+    "OutputInUse",
+    "OutputOverlapsInput",
     "Overloaded",
     "PartTooLarge",
+    "PlaceNotAllowed",
     "ProblemAnswer",
     "RequestTimeout",
     "ServiceDefect",
     "ServiceUnavailable",
+    "StoreUnavailable",
     "TooManyParts",
     "TooManyScans",
     "TruncatedImage",
@@ -69,6 +75,7 @@ __all__ = [
     "UnsupportedImageFormat",
     "UnsupportedJpegFeature",
     "UnsupportedMediaType",
+    "WrongState",
 ]
 
 
@@ -156,6 +163,10 @@ class DeadlineExceeded(ServiceUnavailable):
     """There was no answer within the service's deadline."""
 
 
+class StoreUnavailable(ServiceUnavailable):
+    """The object store of the service does not answer."""
+
+
 class AccessDenied(ProblemAnswer):
     """The service wants a key, or another one."""
 
@@ -238,6 +249,30 @@ class UnknownLabel(InvalidRequest):
 
 class NoLabel(InvalidRequest):
     """An image has no label."""
+
+
+class FieldNotAllowed(InvalidRequest):
+    """A job names a field that is for the service to choose."""
+
+
+class IdempotencyKeyReused(InvalidRequest):
+    """The idempotency key stands for another job."""
+
+
+class OutputInUse(InvalidRequest):
+    """Another unfinished job writes to that place."""
+
+
+class OutputOverlapsInput(InvalidRequest):
+    """A job would write into what it reads."""
+
+
+class PlaceNotAllowed(InvalidRequest):
+    """Jobs of the service may not use that place; `dap cp` copies files to one they may."""
+
+
+class WrongState(InvalidRequest):
+    """The job is not in a state for that."""
 
 
 class ImageProblem(ProblemAnswer):

@@ -1,0 +1,31 @@
+"""What is refused of a job that could be read: a place, a clash with another job, a verb in the wrong state."""
+
+from __future__ import annotations
+
+from dap_core.errors import InputError
+
+
+class JobRefusedError(InputError):
+    """A job, or what is asked of one, is refused; `error_type` is one of the names below."""
+
+    KINDS = frozenset(
+        {
+            "place-not-allowed",
+            "field-not-allowed",
+            "output-overlaps-input",
+            "output-in-use",
+            "wrong-state",
+            "idempotency-key-reused",
+        }
+    )
+
+    def __init__(self, error_type: str, message: str, *, pointer: str | None = None) -> None:
+        """`pointer` is a JSON pointer to the wrong value, where one value is wrong."""
+        assert error_type in self.KINDS, error_type
+        super().__init__(message)
+        self.error_type, self.pointer = error_type, pointer
+
+    def below(self, root: str) -> JobRefusedError:
+        """The same, of a job that stands at the JSON pointer `root` of a request."""
+        pointer = None if self.pointer is None else root + self.pointer
+        return JobRefusedError(self.error_type, str(self), pointer=pointer)
