@@ -62,6 +62,7 @@ STUDY = replace(make_named_study("kshot", make_synthetic_data(Path({data!r}))), 
 """
 
 
+@pytest.mark.soak
 def test_killed_on_ray_and_run_again_it_gives_the_results_of_a_run_that_nothing_happened_to(tmp_path: Path) -> None:
     """The calm run is in one process, the other one on Ray; both know the same images, in a file of the user's."""
     make_synthetic_data(tmp_path / "data")

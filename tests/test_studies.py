@@ -12,10 +12,11 @@ from services.studies.catalog import STUDIES, make_named_study
 from services.studies.conducting import StudyResult, conduct_study
 from services.studies.reporting import write_report
 from services.studies.running import StepRunner
+from services.studies.steps import Step
 from services.studies.study import Study
 from services.studies.study_data import StudyData
 from services.studies.synthetic_data import make_synthetic_data
-from services.studies.tables import read_scores
+from services.studies.tables import read_scores, write_scores
 
 SHORT = ("kshot", "convergence", "self-training", "classifier")
 """Those with jobs of all kinds; the others are planned in test_study_planning.py and run under `make soak`."""
@@ -36,6 +37,42 @@ def data(root: Path) -> StudyData:
 
 def conduct(study: Study, root: Path) -> StudyResult:
     return conduct_study(study, str(root), StepRunner(str(root)))
+
+
+class Interrupting:
+    """Ends a study, as an interrupt does, when the first step of each kind is done."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+
+    def on_stage(self, _text: str, _num_steps: int) -> None:
+        """Nothing."""
+
+    def on_step(self, step: Step, what: str) -> None:
+        """Interrupts where a kind of step is done for the first time."""
+        if what == "done" and step.spec.kind not in self.seen:
+            self.seen.add(step.spec.kind)
+            raise KeyboardInterrupt
+
+
+def test_interrupted_after_a_step_of_every_kind_it_gives_the_same_results(
+    data: StudyData, root: Path, tmp_path: Path
+) -> None:
+    study = make_named_study("kshot", data)
+    watch = Interrupting()
+    num_interrupts = 0
+    while True:
+        try:
+            result = conduct_study(study, str(tmp_path), StepRunner(str(tmp_path), watch=watch))
+            break
+        except KeyboardInterrupt:
+            num_interrupts += 1
+    assert num_interrupts == len(watch.seen) == 5
+    calm = conduct(study, root)
+    files = [write_scores("kshot", one.scores, one.chosen) for one in (result, calm)]
+    assert files[0] == files[1]
+    attempts = [one.attempt for one in result.records.values()]
+    assert attempts == [1] * len(attempts), "what was done was done again"
 
 
 @pytest.mark.parametrize(
