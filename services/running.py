@@ -109,8 +109,8 @@ def _answer(
     import uvicorn
 
     from services.api.app import SERVER_OPTIONS, create_app
-    from services.job_service import running_jobs
     from services.jobs.job_desk import open_desk
+    from services.running_jobs import running_jobs
 
     class Server(uvicorn.Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -13,9 +13,8 @@ import pytest
 
 from dap_core.stores import LocalStore, ObjectInfo
 from services.jobs.context import JobContext
-from services.jobs.job_facts import ENDED
 from services.jobs.outcomes import Outcome
-from services.jobs.records import JobRecord, JobState
+from services.jobs.records import ENDED, JobRecord, JobState
 from services.jobs.specs import MineSpec
 from tests.api_builders import assert_problem
 from tests.job_api_builders import JobPlace, fail, make_job_place, succeed, wait_for_stop

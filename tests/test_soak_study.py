@@ -36,7 +36,7 @@ def test_dap_is_ahead_with_its_interval_above_zero(tmp_path: Path, monkeypatch: 
     for name, value in RAY_ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     study = make_named_study("kshot", make_synthetic_data(tmp_path / "data", SIZES))
-    result = conduct_study(study, str(tmp_path), StepRunner(str(tmp_path), num_parallel=2))
+    result = conduct_study(study, StepRunner(str(tmp_path), num_parallel=2))
     findings = write_report(LocalStore(tmp_path / "report"), result)
     [comparison] = result.comparisons
     assert comparison.difference.num_pairs == 4

@@ -36,7 +36,7 @@ def data(root: Path) -> StudyData:
 
 
 def conduct(study: Study, root: Path) -> StudyResult:
-    return conduct_study(study, str(root), StepRunner(str(root)))
+    return conduct_study(study, StepRunner(str(root)))
 
 
 class Interrupting:
@@ -63,7 +63,7 @@ def test_interrupted_after_a_step_of_every_kind_it_gives_the_same_results(
     num_interrupts = 0
     while True:
         try:
-            result = conduct_study(study, str(tmp_path), StepRunner(str(tmp_path), watch=watch))
+            result = conduct_study(study, StepRunner(str(tmp_path), watch=watch))
             break
         except KeyboardInterrupt:
             num_interrupts += 1

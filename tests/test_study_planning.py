@@ -34,7 +34,7 @@ def make_study(**values) -> Study:
     return Study(**{**usual, "downstream": (make_downstream(),), "seeds": (0, 1), **values})
 
 
-def plan(study: Study, root: str = "/root", leave_out: dict[str, str] | None = None) -> StudyPlanner:
+def plan(study: Study, root: str = "/place", leave_out: dict[str, str] | None = None) -> StudyPlanner:
     planner = StudyPlanner(study, StepPlanner(root), lambda fields: fields.data)
     planner.plan_mining()
     planner.plan_pretraining()
@@ -46,7 +46,7 @@ def plan(study: Study, root: str = "/root", leave_out: dict[str, str] | None = N
 
 
 def count_kinds(planner: StudyPlanner) -> Counter[str]:
-    return Counter(step.spec.kind for step in planner.planner.steps.values())
+    return Counter(step.spec.kind for step in planner.steps.all.values())
 
 
 def test_each_arm_shot_and_seed_is_trained_once_and_measured_after_each_number_of_steps() -> None:
@@ -65,7 +65,7 @@ def test_arms_of_the_same_maps_share_the_network_s_run_and_of_the_same_boxes_the
 
 def test_pairs_get_the_same_shots_seed_canvas_and_steps() -> None:
     planner = plan(make_study())
-    specs = [step.spec for step in planner.planner.steps.values() if step.spec.kind == "finetune"]
+    specs = [step.spec for step in planner.steps.all.values() if step.spec.kind == "finetune"]
     same = [{**one.model_dump(), "out": 0, "checkpoint": 0, "classifier": 0} for one in specs]
     assert same[0] == same[1]
     assert same[2] == same[3]
@@ -76,21 +76,19 @@ def test_pairs_get_the_same_shots_seed_canvas_and_steps() -> None:
 def test_validation_and_test_are_measured_on_their_own_parts_alone() -> None:
     planner = plan(make_study(), leave_out={"data/test": "{root}/leave-out/x.txt"})
     places = {
-        spec.data: spec.leave_out
-        for spec in (s.spec for s in planner.planner.steps.values())
-        if spec.kind == "evaluate"
+        spec.data: spec.leave_out for spec in (s.spec for s in planner.steps.all.values()) if spec.kind == "evaluate"
     }
-    assert places == {"/validation.json": None, "/test.json": "/root/leave-out/x.txt"}
+    assert places == {"/validation.json": None, "/test.json": "/place/leave-out/x.txt"}
 
 
 def test_ids_do_not_depend_on_the_root_and_places_do() -> None:
-    here, there = plan(make_study(), "/here").planner.steps, plan(make_study(), "s3://there/x").planner.steps
+    here, there = plan(make_study(), "/here").steps.all, plan(make_study(), "s3://there/x").steps.all
     assert list(here) == list(there)
     assert all(step.spec.out.startswith("s3://there/x/") for step in there.values() if step.spec.kind == "finetune")
 
 
 def test_a_job_comes_after_those_it_needs() -> None:
-    steps = plan(make_study()).planner.steps
+    steps = plan(make_study()).steps.all
     seen: set[str] = set()
     for step in steps.values():
         assert set(step.needs) <= seen
@@ -99,8 +97,8 @@ def test_a_job_comes_after_those_it_needs() -> None:
 
 
 def test_what_is_asked_changes_the_id() -> None:
-    first = plan(make_study()).planner.steps
-    other = plan(make_study(downstream=(make_downstream(steps=(10, 30)),))).planner.steps
+    first = plan(make_study()).steps.all
+    other = plan(make_study(downstream=(make_downstream(steps=(10, 30)),))).steps.all
     assert [key.split("-")[0] for key in first] == [key.split("-")[0] for key in other]
     shared = first.keys() & other.keys()
     assert {key.rpartition("-")[0] for key in shared} == {"mine", "pretrain"}
@@ -141,9 +139,7 @@ def test_every_study_of_the_paper_can_be_planned(name: str, tmp_path_factory: py
     data = make_synthetic_data(folder, SyntheticSizes(num_labelled=4, num_drawn=2, num_test=2))
     study = make_named_study(name, data)
     planner = plan(study)
-    evaluated = {
-        step.name.partition(": ")[2] for step in planner.planner.steps.values() if step.spec.kind == "evaluate"
-    }
+    evaluated = {step.name.partition(": ")[2] for step in planner.steps.all.values() if step.spec.kind == "evaluate"}
     assert {name.rpartition(", ")[0].rpartition(", ")[0] or name.removesuffix(" as it is") for name in evaluated} == {
         arm.name for arm in study.arms
     }
@@ -163,6 +159,6 @@ def test_longer_fine_tuning_moves_its_milestones_too() -> None:
     data = make_downstream(finetuning=Training(recipe="finetune-laptop", changes=changes))
     arms = (CLS, replace(CLS, name="CLS 3x", times_steps=3))
     planner = plan(make_study(arms=arms, downstream=(data,)))
-    tuned = [step.spec for step in planner.planner.steps.values() if step.spec.kind == "finetune"]
+    tuned = [step.spec for step in planner.steps.all.values() if step.spec.kind == "finetune"]
     assert [one.changes["milestones"] for one in tuned[:2]] == ["8,16", "24,48"]
     assert [one.keep for one in tuned[:2]] == [(10, 20), (30, 60)]

@@ -8,10 +8,10 @@ import typer
 
 from clients.cli.console import reports_errors
 from clients.cli.data_options import DataOptions
+from clients.cli.job_options import JobOptions
 from clients.cli.option_groups import takes_groups
 from clients.cli.prediction_options import PredictionOptions
 from clients.cli.source_options import make_absolute
-from clients.cli.training_options import JobOptions
 
 
 @reports_errors

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clients.cli.class_maps import parse_class_map
 from clients.cli.console import make_table, print_json, reports_errors, stderr, stdout, warn
 from clients.cli.export import VocFlavorName
+from clients.cli.option_groups import takes_groups
 
 if TYPE_CHECKING:
     from dap_core.datasets import Annotations
@@ -46,15 +47,16 @@ class BoxFormatName(StrEnum):
     XYXY = "xyxy"
 
 
-@reports_errors
-def evaluate_boxes(
-    label_set: Annotated[str, typer.Argument(help="A label set.", show_default=False)],
+@dataclass(frozen=True, kw_only=True)
+class TruthOptions:
+    """Which drawn boxes are the truth, and how they are read."""
+
     truth: Annotated[
         Path, typer.Option("--truth", help="Drawn boxes: VOC XML folder, COCO JSON, CSV, YOLO, ...", show_default=False)
-    ],
+    ]
     truth_format: Annotated[
         str | None, typer.Option(help="Its format, where it cannot be told.", show_default=False)
-    ] = None,
+    ] = None
     class_map: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,22 +64,43 @@ def evaluate_boxes(
             metavar="CLASS=LABEL[,LABEL...]",
             help="Labels that a class of the truth stands for, or a CSV file of lines class,label. May repeat.",
         ),
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Part of the truth to use, of CSV and YOLO.")] = None,
-    inclusive: Annotated[bool, typer.Option(help="In a CSV, xmax and ymax are the last pixel inside.")] = False,
+    ] = None
+    split: Annotated[str | None, typer.Option(help="Part of the truth to use, of CSV and YOLO.")] = None
+    inclusive: Annotated[bool, typer.Option(help="In a CSV, xmax and ymax are the last pixel inside.")] = False
     image_root: Annotated[
         Path | None,
         typer.Option(
             help="Images of truth that lacks them. Left out: where the label set was mined from, if sizes are needed.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     voc_flavor: Annotated[
         VocFlavorName | None, typer.Option(help="How VOC truth counts corners; devkit unless it says.")
-    ] = None,
-    box_format: Annotated[
-        BoxFormatName | None, typer.Option(help="What Hugging Face boxes are; xywh unless told.")
-    ] = None,
+    ] = None
+    box_format: Annotated[BoxFormatName | None, typer.Option(help="What Hugging Face boxes are; xywh unless told.")] = (
+        None
+    )
+
+    def read(self, source: Path) -> Annotations:
+        """The truth; images that an export renamed are looked for in `source`. Raises SourceError, ValueError."""
+        from dap_core.datasets import read_annotations
+
+        options = {
+            "split": self.split,
+            "inclusive": self.inclusive or None,
+            "image_root": self.image_root,
+            "flavor": self.voc_flavor and self.voc_flavor.value,
+            "box_format": self.box_format and self.box_format.value,
+        }
+        given = {name: value for name, value in options.items() if value is not None}
+        return read_annotations(self.truth, self.truth_format, originals_root=source, **given)
+
+
+@reports_errors
+@takes_groups
+def evaluate_boxes(
+    label_set: Annotated[str, typer.Argument(help="A label set.", show_default=False)],
+    drawn: TruthOptions,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, all names included.")] = False,
 ) -> None:
     """Measure the boxes of a label set against drawn ones, beside what a centred box reaches.
@@ -93,16 +116,9 @@ def evaluate_boxes(
 
     opened = open_label_set_at(label_set)
     settings = opened.manifest.settings
-    options = {
-        "split": split,
-        "inclusive": inclusive or None,
-        "image_root": image_root,
-        "flavor": voc_flavor and voc_flavor.value,
-        "box_format": box_format and box_format.value,
-    }
-    with stderr.status(f"reading {truth}"):
-        annotations = _read_truth(truth, truth_format, Path(settings.source), options)
-        classes = map_classes(annotations, opened.classes, parse_class_map(class_map or []))
+    with stderr.status(f"reading {drawn.truth}"):
+        annotations = drawn.read(Path(settings.source))
+        classes = map_classes(annotations, opened.classes, parse_class_map(drawn.class_map or []))
         matched = match_truth(opened, annotations, classes)
     metrics: Sequence[Metric] = ()
     if matched.report.num_pairs:
@@ -119,13 +135,6 @@ def evaluate_boxes(
         raise ValueError("no image of the label set has a drawn box of one of its labels; give --map or other truth")
     if not settings.store_cams:
         warn("the label set holds no maps, so MaxBoxAcc cannot be measured")
-
-
-def _read_truth(path: Path, format_: str | None, source: Path, options: dict[str, Any]) -> Annotations:
-    from dap_core.datasets import read_annotations
-
-    given = {name: value for name, value in options.items() if value is not None}
-    return read_annotations(path, format_, originals_root=source, **given)
 
 
 def _print_metrics(metrics: Sequence[Metric], recipe: str) -> None:

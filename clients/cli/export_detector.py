@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from clients.cli.console import print_json, reports_errors, stderr, stdout
+from clients.cli.job_options import JsonOption
 from clients.cli.quantities import format_bytes
-from clients.cli.training_options import JsonOption
 
 
 class DetectorFormat(StrEnum):

@@ -17,7 +17,7 @@ from clients.cli.console import ExitCode, stderr, warn
 from clients.cli.job_display import JobDisplay
 
 if TYPE_CHECKING:
-    from clients.cli.training_options import JobOptions
+    from clients.cli.job_options import JobOptions
     from services.jobs.job_store import JobStore
     from services.jobs.records import JobRecord
     from services.jobs.specs import JobSpec

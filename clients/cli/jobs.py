@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from clients.cli.console import make_table, print_facts, print_json, reports_errors, stdout
+from clients.cli.job_options import KeyOption
 from clients.cli.job_sources import open_jobs
-from clients.cli.training_options import KeyOption
 
 app = typer.Typer(
     no_args_is_help=True,

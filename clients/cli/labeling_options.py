@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from clients.cli.console import parse_numbers
-from clients.cli.source_options import make_absolute, make_classifier_absolute, make_weights_absolute
+from clients.cli.source_options import (
+    ClassesOption,
+    ClassifierOption,
+    WeightsOption,
+    make_absolute,
+    make_classifier_absolute,
+    make_weights_absolute,
+)
 
 
 class ImageStorage(StrEnum):
@@ -34,33 +41,36 @@ DeviceOption = Annotated[
 ]
 
 
-def make_labeling_fields(
-    *,
-    recipe: str,
-    scales: str | None,
-    thresholds: str | None,
-    nms_iou: float | None,
-    classifier: str,
-    weights: str | None,
-    classes: Path | None,
-    images: ImageStorage,
-    cams: bool,
-    engine: str,
-    precision: str,
-    device: str | None,
-) -> dict[str, Any]:
-    """The fields of a spec that these options stand for; local paths are made absolute. Raises ValueError."""
-    return {
-        "recipe": recipe,
-        "short_sides": parse_numbers(scales, "--scales", int),
-        "thresholds": parse_numbers(thresholds, "--thresholds", float),
-        "nms_iou": nms_iou,
-        "classifier": make_classifier_absolute(classifier),
-        "weights": make_weights_absolute(weights),
-        "classes": classes and make_absolute(str(classes)),
-        "images": images.value,
-        "cams": cams,
-        "engine": engine,
-        "precision": precision,
-        "device": device,
-    }
+@dataclass(frozen=True, kw_only=True)
+class LabelingOptions:
+    """How images are labelled, and what is kept of it."""
+
+    recipe: RecipeOption = "aligned"
+    classifier: ClassifierOption = "lite0"
+    weights: WeightsOption = None
+    classes: ClassesOption = None
+    scales: ScalesOption = None
+    thresholds: ThresholdsOption = None
+    nms_iou: NmsIouOption = None
+    images: ImagesOption = ImageStorage.EMBED
+    cams: CamsOption = True
+    engine: EngineOption = "auto"
+    precision: PrecisionOption = "auto"
+    device: DeviceOption = None
+
+    def make_fields(self) -> dict[str, Any]:
+        """The fields of a spec that these options stand for; local paths are made absolute. Raises ValueError."""
+        return {
+            "recipe": self.recipe,
+            "short_sides": parse_numbers(self.scales, "--scales", int),
+            "thresholds": parse_numbers(self.thresholds, "--thresholds", float),
+            "nms_iou": self.nms_iou,
+            "classifier": make_classifier_absolute(self.classifier),
+            "weights": make_weights_absolute(self.weights),
+            "classes": self.classes and make_absolute(str(self.classes)),
+            "images": self.images.value,
+            "cams": self.cams,
+            "engine": self.engine,
+            "precision": self.precision,
+            "device": self.device,
+        }

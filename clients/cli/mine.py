@@ -7,56 +7,22 @@ from typing import Annotated
 import typer
 
 from clients.cli.console import reports_errors
-from clients.cli.labeling_options import (
-    CamsOption,
-    DeviceOption,
-    EngineOption,
-    ImagesOption,
-    ImageStorage,
-    NmsIouOption,
-    PrecisionOption,
-    RecipeOption,
-    ScalesOption,
-    ThresholdsOption,
-    make_labeling_fields,
-)
-from clients.cli.source_options import (
-    ClassesOption,
-    ClassifierOption,
-    LabelOption,
-    LabelPatternOption,
-    LabelTableOption,
-    MapOption,
-    SourceArgument,
-    WeightsOption,
-    make_absolute,
-    make_source_fields,
-)
-from clients.cli.training_options import JobOptions, KeyOption, ServiceOption
+from clients.cli.job_options import JobOptions
+from clients.cli.labeling_options import LabelingOptions
+from clients.cli.option_groups import takes_groups
+from clients.cli.source_options import LabelSourceOptions, SourceArgument, make_absolute
 
 
 @reports_errors
+@takes_groups
 def mine(
     source: SourceArgument,
     out: Annotated[
         str, typer.Option("--out", help="Where the label set goes, new or unfinished: a folder or s3://bucket/prefix.")
     ],
-    label: LabelOption = None,
-    label_pattern: LabelPatternOption = None,
-    label_table: LabelTableOption = None,
-    renamed: MapOption = None,
-    recipe: RecipeOption = "aligned",
-    classifier: ClassifierOption = "lite0",
-    weights: WeightsOption = None,
-    classes: ClassesOption = None,
-    scales: ScalesOption = None,
-    thresholds: ThresholdsOption = None,
-    nms_iou: NmsIouOption = None,
-    images: ImagesOption = ImageStorage.EMBED,
-    cams: CamsOption = True,
-    engine: EngineOption = "auto",
-    precision: PrecisionOption = "auto",
-    device: DeviceOption = None,
+    rules: LabelSourceOptions,
+    labeling: LabelingOptions,
+    job: JobOptions,
     extend: Annotated[bool, typer.Option("--extend", help="Add the images that came since.")] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Label only the images that failed, once more.")
@@ -70,12 +36,6 @@ def mine(
     ray: Annotated[
         str | None, typer.Option(help="Address of a Ray cluster for the labelers. Left out, one is started here.")
     ] = None,
-    print_spec: Annotated[
-        bool, typer.Option("--print-spec", help="Print the job for `dap run`, and do nothing else.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    service: ServiceOption = None,
-    api_key: KeyOption = None,
 ) -> None:
     """Mine pseudo boxes from images with image-level labels into a label set.
 
@@ -91,28 +51,11 @@ def mine(
 
     if ray is not None and labelers is None:
         raise ValueError("--ray says where labelers run; say how many with --labelers")
-    fields = make_source_fields(
-        source, label=label, label_pattern=label_pattern, label_table=label_table, renamed=renamed
-    )
-    fields |= make_labeling_fields(
-        recipe=recipe,
-        scales=scales,
-        thresholds=thresholds,
-        nms_iou=nms_iou,
-        classifier=classifier,
-        weights=weights,
-        classes=classes,
-        images=images,
-        cams=cams,
-        engine=engine,
-        precision=precision,
-        device=device,
-    )
+    fields = {**rules.make_fields(source), **labeling.make_fields()}
     growth = _choose_growth(extend, retry_failed)
     fields |= {"out": make_absolute(out), "growth": growth, "max_failures": max_failures}
     fields |= {"labelers": labelers, "ray": ray}
-    options = JobOptions(print_spec=print_spec, as_json=as_json, service=service, api_key=api_key)
-    run_or_print("mine", fields, options=options)
+    run_or_print("mine", fields, options=job)
 
 
 def _choose_growth(extend: bool, retry_failed: bool) -> str:

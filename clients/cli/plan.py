@@ -5,39 +5,19 @@ from __future__ import annotations
 import sys
 import webbrowser
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clients.cli.console import ExitCode, print_facts, print_json, reports_errors, stderr, warn
-from clients.cli.labeling_options import (
-    CamsOption,
-    DeviceOption,
-    EngineOption,
-    ImagesOption,
-    ImageStorage,
-    NmsIouOption,
-    PrecisionOption,
-    RecipeOption,
-    ScalesOption,
-    ThresholdsOption,
-    make_labeling_fields,
-)
+from clients.cli.labeling_options import LabelingOptions
+from clients.cli.option_groups import takes_groups
 from clients.cli.preview import check_preview_folder, run_preview
 from clients.cli.preview_report import Preview, print_preview
 from clients.cli.quantities import format_bytes, format_count
-from clients.cli.source_options import (
-    ClassesOption,
-    ClassifierOption,
-    LabelOption,
-    LabelPatternOption,
-    LabelTableOption,
-    MapOption,
-    SourceArgument,
-    WeightsOption,
-    open_labelled_source,
-)
+from clients.cli.source_options import LabelSourceOptions, SourceArgument
 
 if TYPE_CHECKING:
     from dap_core.datasets import Source
@@ -46,29 +26,14 @@ if TYPE_CHECKING:
     from services.jobs.specs import LabelingFields
 
 
-@reports_errors
-def plan(
-    source: SourceArgument,
-    label: LabelOption = None,
-    label_pattern: LabelPatternOption = None,
-    label_table: LabelTableOption = None,
-    renamed: MapOption = None,
-    recipe: RecipeOption = "aligned",
-    classifier: ClassifierOption = "lite0",
-    weights: WeightsOption = None,
-    classes: ClassesOption = None,
-    scales: ScalesOption = None,
-    thresholds: ThresholdsOption = None,
-    nms_iou: NmsIouOption = None,
-    images: ImagesOption = ImageStorage.EMBED,
-    cams: CamsOption = True,
-    engine: EngineOption = "auto",
-    precision: PrecisionOption = "auto",
-    device: DeviceOption = None,
+@dataclass(frozen=True, kw_only=True)
+class PreviewOptions:
+    """Whether a sample is labelled, and what is shown of it."""
+
     preview: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Label N images at random: a page to look at, speed and time for all."),
-    ] = None,
+    ] = None
     preview_out: Annotated[
         Path | None,
         typer.Option(
@@ -76,8 +41,24 @@ def plan(
             help="A new folder for preview.html and the label set of the sample. Left out: a temporary one, page only.",
             show_default=False,
         ),
-    ] = None,
-    open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page, if on a terminal.")] = True,
+    ] = None
+    open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page, if on a terminal.")] = True
+
+    def check(self) -> None:
+        """Raises ValueError for a place without a preview, DestinationError for one that is taken."""
+        if self.preview_out and not self.preview:
+            raise ValueError("--preview-out says where a preview goes; give --preview N with it")
+        if self.preview_out:
+            check_preview_folder(self.preview_out)
+
+
+@reports_errors
+@takes_groups
+def plan(
+    source: SourceArgument,
+    rules: LabelSourceOptions,
+    chosen: LabelingOptions,
+    sample: PreviewOptions,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Show what `dap mine` would label, without writing anything.
@@ -95,38 +76,16 @@ def plan(
     from dap_core.errors import SourceError
     from services.jobs.job_plans import describe_unknown, list_warnings, make_overview
     from services.jobs.labelers import find_classes, make_recipe
-    from services.jobs.specs import LabelingFields, check_values
+    from services.jobs.specs import LabelingFields, SourceFields, check_values
+    from services.sources import open_labelled_source
 
-    if preview_out and not preview:
-        raise ValueError("--preview-out says where a preview goes; give --preview N with it")
-    if preview_out:
-        check_preview_folder(preview_out)
-    chosen = make_labeling_fields(
-        recipe=recipe,
-        scales=scales,
-        thresholds=thresholds,
-        nms_iou=nms_iou,
-        classifier=classifier,
-        weights=weights,
-        classes=classes,
-        images=images,
-        cams=cams,
-        engine=engine,
-        precision=precision,
-        device=device,
-    )
-    labeling = check_values(LabelingFields, chosen, "dap plan")
+    sample.check()
+    labeling = check_values(LabelingFields, chosen.make_fields(), "dap plan")
     make_recipe(labeling)
+    fields = check_values(SourceFields, rules.make_fields(source), "the source")
     with stderr.status("listing"):
-        opened = open_labelled_source(
-            source,
-            label=label,
-            label_pattern=label_pattern,
-            label_table=label_table,
-            renamed=renamed,
-            destination=str(preview_out) if preview_out else None,
-        )
-    with stderr.status(f"looking at the classes of {classifier}"):
+        opened = open_labelled_source(fields, str(sample.preview_out) if sample.preview_out else None)
+    with stderr.status(f"looking at the classes of {labeling.classifier}"):
         unknown = find_unknown_labels(opened.source.rows, find_classes(labeling))
     overview = make_overview(opened)
     warnings = list_warnings(opened, overview, unknown)
@@ -135,24 +94,30 @@ def plan(
         _print_overview(overview, unknown)
         for warning in warnings:
             warn(warning)
-    shown = _preview(labeling, opened.source, preview, preview_out) if preview and not refusal else None
+    shown = _preview(labeling, opened.source, sample) if sample.preview and not refusal else None
     if as_json:
         print_json(_to_json(overview, unknown, warnings, refusal, shown))
     elif shown:
-        _show_preview(shown, open_page=open_)
+        _show_preview(shown, open_page=sample.open_)
     if refusal:
         raise SourceError(refusal)
     raise typer.Exit(_exit_code(shown))
 
 
-def _preview(labeling: LabelingFields, source: Source, num_images: int, out: Path | None) -> Preview:
+def _preview(labeling: LabelingFields, source: Source, sample: PreviewOptions) -> Preview:
     from services.jobs.labelers import load_chosen_classifier, make_labeler
 
+    assert sample.preview is not None
     with stderr.status("starting the labeler"):
         labeler = make_labeler(labeling, load_chosen_classifier(labeling))
     embed_images = labeling.images == "embed"
     return run_preview(
-        labeler, source, num_images=num_images, out=out, embed_images=embed_images, store_cams=labeling.cams
+        labeler,
+        source,
+        num_images=sample.preview,
+        out=sample.preview_out,
+        embed_images=embed_images,
+        store_cams=labeling.cams,
     )
 
 

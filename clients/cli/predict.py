@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from clients.cli.console import reports_errors
+from clients.cli.job_options import JobOptions
 from clients.cli.labeling_options import ImagesOption, ImageStorage
 from clients.cli.option_groups import takes_groups
 from clients.cli.prediction_options import PredictionOptions
 from clients.cli.source_options import make_absolute
-from clients.cli.training_options import JobOptions
 
 
 @reports_errors

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clients.cli.console import parse_numbers, print_json, reports_errors, stdout
+from clients.cli.job_options import JobOptions
+from clients.cli.option_groups import takes_groups
 from clients.cli.source_options import make_absolute
-from clients.cli.training_options import JobOptions, KeyOption, ServiceOption
 
 if TYPE_CHECKING:
     from services.jobs.records import JobRecord
@@ -23,8 +24,10 @@ class KeptImages(StrEnum):
 
 
 @reports_errors
+@takes_groups
 def recut(
     label_set: Annotated[str, typer.Argument(help="A label set that holds its maps.", show_default=False)],
+    job: JobOptions,
     out: Annotated[str, typer.Option("--out", help="Where the new label set goes: a folder or s3://bucket/prefix.")],
     recipe: Annotated[
         str | None,
@@ -36,12 +39,6 @@ def recut(
     images: Annotated[
         KeptImages, typer.Option(help="Copy embedded images, or refer to where they were mined from (faster, smaller).")
     ] = KeptImages.KEEP,
-    print_spec: Annotated[
-        bool, typer.Option("--print-spec", help="Print the job for `dap run`, and do nothing else.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    service: ServiceOption = None,
-    api_key: KeyOption = None,
 ) -> None:
     """Cut boxes again from the stored maps of a label set, into a new one.
 
@@ -60,8 +57,7 @@ def recut(
         "nms_iou": nms_iou,
         "images": images.value,
     }
-    options = JobOptions(print_spec=print_spec, as_json=as_json, service=service, api_key=api_key)
-    run_or_print("recut", fields, options=options)
+    run_or_print("recut", fields, options=job)
 
 
 def report_recut(record: JobRecord, *, as_json: bool) -> None:

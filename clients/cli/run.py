@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from clients.cli.console import reports_errors
-from clients.cli.training_options import JobOptions, KeyOption, ServiceOption
+from clients.cli.job_options import JobOptions, KeyOption, ServiceOption
 
 
 @reports_errors

@@ -8,9 +8,10 @@ import typer
 
 from clients.cli.console import reports_errors
 from clients.cli.data_options import DataOptions
+from clients.cli.job_options import JobOptions
 from clients.cli.option_groups import takes_groups
 from clients.cli.source_options import make_absolute
-from clients.cli.training_options import JobOptions, RecipeOption, TrainOptions
+from clients.cli.training_options import RecipeOption, TrainOptions
 
 
 @reports_errors

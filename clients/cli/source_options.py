@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from services.sources import LabelledSource
 
 SourceArgument = Annotated[
     list[str],
@@ -62,35 +60,47 @@ WeightsOption = Annotated[
 ClassesOption = Annotated[Path | None, typer.Option(help="CSV index,wnid,name for weights that are not ImageNet-1k.")]
 
 
-def make_source_fields(
-    places: list[str],
-    *,
-    label: list[str] | None,
-    label_pattern: str | None,
-    label_table: str | None,
-    renamed: list[str] | None,
-) -> dict[str, Any]:
-    """The fields of a spec that these options stand for; local paths are made absolute. Raises ValueError."""
-    given = {"--label": label, "--label-pattern": label_pattern, "--label-table": label_table}
-    names = [name for name, value in given.items() if value]
-    if len(names) > 1:
-        raise ValueError(f"{' and '.join(names)} exclude each other; give one of them")
-    return {
-        "source": tuple(map(make_absolute, places)),
-        "labels": tuple(label or ()),
-        "label_pattern": label_pattern,
-        "label_table": None if label_table is None else make_absolute(label_table),
-        "label_map": parse_map(renamed or []),
-    }
+@dataclass(frozen=True, kw_only=True)
+class LabelRuleOptions:
+    """Where the labels of images come from that are not in their folders."""
+
+    label_pattern: LabelPatternOption = None
+    label_table: LabelTableOption = None
+    renamed: MapOption = None
+
+    @property
+    def same_labels(self) -> tuple[str, ...]:
+        """Labels of all images."""
+        return ()
+
+    def make_fields(self, places: list[str]) -> dict[str, Any]:
+        """The fields of a spec that these options stand for, of images in some places.
+
+        Local paths are made absolute. Raises ValueError.
+        """
+        given = {"--label": self.same_labels, "--label-pattern": self.label_pattern, "--label-table": self.label_table}
+        names = [name for name, value in given.items() if value]
+        if len(names) > 1:
+            raise ValueError(f"{' and '.join(names)} exclude each other; give one of them")
+        return {
+            "source": tuple(map(make_absolute, places)),
+            "labels": self.same_labels,
+            "label_pattern": self.label_pattern,
+            "label_table": None if self.label_table is None else make_absolute(self.label_table),
+            "label_map": parse_map(self.renamed or []),
+        }
 
 
-def open_labelled_source(places: list[str], *, destination: str | None = None, **options: Any) -> LabelledSource:
-    """The source that the options ask for. Raises SourceError, DestinationError, StoreError, ValueError."""
-    from services.jobs.specs import SourceFields, check_values
-    from services.sources import open_labelled_source as open_fields
+@dataclass(frozen=True, kw_only=True)
+class LabelSourceOptions(LabelRuleOptions):
+    """The same, or labels that all images have."""
 
-    fields = check_values(SourceFields, make_source_fields(places, **options), "the source")
-    return open_fields(fields, destination)
+    label: LabelOption = None
+
+    @property
+    def same_labels(self) -> tuple[str, ...]:
+        """Labels of all images."""
+        return tuple(self.label or ())
 
 
 def make_absolute(place: str) -> str:

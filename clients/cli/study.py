@@ -153,7 +153,7 @@ def _run(
     from services.studies.running import StepRunner
 
     with StudyDisplay() as display, saying_how_to_go_on():
-        result = conduct_study(study, steps, StepRunner(steps, **runner, watch=display))
+        result = conduct_study(study, StepRunner(steps, **runner, watch=display))
         display.on_stage("writing the report", 0)
         return result, write_report(open_store(out), result, pictures=pictures)
 

@@ -8,19 +8,17 @@ from typing import Annotated
 import typer
 
 from clients.cli.console import reports_errors
+from clients.cli.job_options import JobOptions
 from clients.cli.option_groups import takes_groups
 from clients.cli.source_options import (
-    LabelPatternOption,
-    LabelTableOption,
-    MapOption,
+    LabelRuleOptions,
     SourceArgument,
     WeightsOption,
     make_absolute,
     make_classifier_absolute,
-    make_source_fields,
     make_weights_absolute,
 )
-from clients.cli.training_options import JobOptions, TrainOptions
+from clients.cli.training_options import TrainOptions
 
 
 @reports_errors
@@ -28,6 +26,7 @@ from clients.cli.training_options import JobOptions, TrainOptions
 def train_classifier(
     source: SourceArgument,
     training: TrainOptions,
+    rules: LabelRuleOptions,
     job: JobOptions,
     head_only: Annotated[
         bool, typer.Option("--head-only", help="Fit the last layer alone, to features that are computed once.")
@@ -58,9 +57,6 @@ def train_classifier(
             show_default=False,
         ),
     ] = None,
-    label_pattern: LabelPatternOption = None,
-    label_table: LabelTableOption = None,
-    renamed: MapOption = None,
 ) -> None:
     """Train a classifier on images with labels (step 1 of the paper); `dap mine --classifier` draws maps with it.
 
@@ -73,9 +69,7 @@ def train_classifier(
     """
     from clients.cli.job_running import run_or_print
 
-    fields = make_source_fields(
-        source, label=None, label_pattern=label_pattern, label_table=label_table, renamed=renamed
-    )
+    fields = rules.make_fields(source)
     fields |= training.make_fields()
     fields |= {"start": make_classifier_absolute(start), "weights": make_weights_absolute(weights)}
     fields |= {"classes": classes and make_absolute(str(classes)), "head_only": head_only, "recipe": recipe}

@@ -21,14 +21,6 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="A value of the recipe to change: num_steps=300. May repeat."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-ServiceOption = Annotated[
-    str | None,
-    typer.Option(metavar="URL", help="Have this service run it, and watch. [dim]Left out: it runs here.[/dim]"),
-]
-KeyOption = Annotated[
-    str | None, typer.Option(envvar="DAP_API_KEY", help="Key of the service; better in the variable than typed.")
-]
 RecipeOption = Annotated[str, typer.Option(help="How it is trained; `dap recipes` lists them.")]
 
 
@@ -98,18 +90,6 @@ class StartOptions:
             "weights": make_weights_absolute(self.weights),
             "classes": None if self.classes is None else str(self.classes.absolute()),
         }
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobOptions:
-    """What becomes of the job and of its result."""
-
-    print_spec: Annotated[
-        bool, typer.Option("--print-spec", help="Print the job for `dap run`, and do nothing else.")
-    ] = False
-    as_json: JsonOption = False
-    service: ServiceOption = None
-    api_key: KeyOption = None
 
 
 def parse_changes(entries: Sequence[str]) -> dict[str, str]:

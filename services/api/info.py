@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from dap_core.images import ImageLimits
 from dap_core.recipes import DEFAULT_RECIPE, RECIPES
@@ -18,21 +18,14 @@ from services.api.boxes import BoxesService
 from services.api.documentation import problem_responses
 from services.api.forms import MAX_IMAGE_BYTES, MAX_PARAMS_BYTES
 from services.api.problems import PROBLEMS, ProblemError
+from services.api.queries import Nothing, StrictQuery
 
 
-class ClassesQuery(BaseModel):
+class ClassesQuery(StrictQuery):
     """What to look for."""
-
-    model_config = ConfigDict(extra="forbid")
 
     search: str = Field("", max_length=200, description="Words of the name, or a wnid; empty finds all.")
     limit: int = Field(20, ge=1, le=1000, description="Classes to return at most.")
-
-
-class NoQuery(BaseModel):
-    """A route without parameters."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class ClassesAnswer(BaseModel):
@@ -93,7 +86,6 @@ class ProblemPage(BaseModel):
     retryable: bool
 
 
-_Nothing = Annotated[NoQuery, Query()]
 _Slug = Annotated[str, Path(json_schema_extra={"enum": list(PROBLEMS)})]
 
 
@@ -110,7 +102,7 @@ def make_info_router(service: BoxesService) -> APIRouter:
         return ClassesAnswer(total=len(found), classes=chosen)
 
     @router.get("/v1/models", summary="What draws the maps")
-    async def models(query: _Nothing) -> ModelsAnswer:  # noqa: ARG001 - it refuses unknown names
+    async def models(query: Nothing) -> ModelsAnswer:  # noqa: ARG001 - it refuses unknown names
         """The classifier, its engine, and the recipes."""
         model = await service.describe_model()
         recipes = {name: recipe.to_dict() for name, recipe in RECIPES.items()}
@@ -123,7 +115,7 @@ def make_info_router(service: BoxesService) -> APIRouter:
         return ModelsAnswer(models=[details])
 
     @router.get("/v1/limits", summary="What a request may hold")
-    async def limits(query: _Nothing) -> LimitsAnswer:  # noqa: ARG001 - it refuses unknown names
+    async def limits(query: Nothing) -> LimitsAnswer:  # noqa: ARG001 - it refuses unknown names
         """Bytes, pixels, images and seconds."""
         image = ImageLimits()
         return LimitsAnswer(
@@ -147,25 +139,25 @@ def make_health_router(service: BoxesService) -> APIRouter:
     router = APIRouter(responses=problem_responses(422, 431))
 
     @router.get("/healthz", summary="Whether the process answers")
-    async def healthz(query: _Nothing) -> LiveAnswer:  # noqa: ARG001 - it refuses unknown names
+    async def healthz(query: Nothing) -> LiveAnswer:  # noqa: ARG001 - it refuses unknown names
         """Always true."""
         return LiveAnswer(live=True)
 
     @router.get("/readyz", summary="Whether the model is loaded", responses=problem_responses(503))
-    async def readyz(query: _Nothing) -> ReadyAnswer:  # noqa: ARG001 - it refuses unknown names
+    async def readyz(query: Nothing) -> ReadyAnswer:  # noqa: ARG001 - it refuses unknown names
         """True, or 503."""
         await service.describe_model()
         return ReadyAnswer(ready=True)
 
     @router.get("/metrics", summary="Counters for Prometheus", response_class=Response)
-    async def metrics(query: _Nothing) -> Response:  # noqa: ARG001 - it refuses unknown names
+    async def metrics(query: Nothing) -> Response:  # noqa: ARG001 - it refuses unknown names
         """Requests, images, boxes, seconds, and what is under way."""
         service.metrics.in_flight.set(service.admission.in_flight)
         service.metrics.limit.set(service.admission.limit)
         return Response(service.metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
     @router.get("/problems/{slug}", summary="What a problem means", responses=problem_responses(404))
-    async def problem(slug: _Slug, query: _Nothing) -> ProblemPage:  # noqa: ARG001 - it refuses unknown names
+    async def problem(slug: _Slug, query: Nothing) -> ProblemPage:  # noqa: ARG001 - it refuses unknown names
         """Title, status and what to do."""
         if slug not in PROBLEMS:
             raise ProblemError("not-found", f"there is no problem of that type; known are {', '.join(PROBLEMS)}")

@@ -6,38 +6,29 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from services.api.auth import find_caller
 from services.api.job_events import read_event_id
 from services.api.job_service import JobService
 from services.api.problems import ProblemError
+from services.api.queries import Nothing, StrictQuery
 from services.jobs.job_outputs import Items, list_artifacts, list_failures, list_metrics, list_samples, read_logs
 
 _LOG_TYPE = "text/plain; charset=utf-8"
 
 
-class PageQuery(BaseModel):
+class PageQuery(StrictQuery):
     """Which part of a long list."""
-
-    model_config = ConfigDict(extra="forbid")
 
     cursor: str | None = Field(None, max_length=40, description="What the page before gave as next_cursor.")
     limit: int = Field(100, ge=1, le=1000, description="Items to return at most.")
 
 
-class SamplesQuery(BaseModel):
+class SamplesQuery(StrictQuery):
     """How many samples."""
 
-    model_config = ConfigDict(extra="forbid")
-
     limit: int = Field(20, ge=1, le=100, description="Images to return at most.")
-
-
-class NoQuery(BaseModel):
-    """A route without parameters."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class ItemsAnswer(BaseModel):
@@ -79,7 +70,7 @@ def make_outputs_router(service: JobService) -> APIRouter:
         return ItemsAnswer(items=items, next_cursor=items[-1]["id"] if len(items) == query.limit else None)
 
     @router.get("/v1/jobs/{job}/logs", summary="What it printed", response_class=Response)
-    async def logs(request: Request, job: str, query: Annotated[NoQuery, Query()]) -> Response:  # noqa: ARG001 - it refuses unknown names
+    async def logs(request: Request, job: str, query: Nothing) -> Response:  # noqa: ARG001 - it refuses unknown names
         """The output of its attempts, of each the last 256 KiB."""
         await service.run(service.desk.get, find_caller(request), job)
         pieces = await service.run(lambda: list(read_logs(service.desk.store, job)))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from services.api.auth import find_caller
 from services.api.documentation import problem_responses
@@ -15,17 +15,12 @@ from services.api.job_events import EVENT_STREAM
 from services.api.job_outputs import make_outputs_router
 from services.api.job_requests import describe_body
 from services.api.job_service import JobService, answer_submitted
+from services.api.queries import Nothing, StrictQuery
 from services.jobs.job_index import JobFilter
 from services.jobs.kinds import KINDS
 from services.jobs.records import JobState
 
 MAX_WAIT_S = 60.0
-
-
-class NoQuery(BaseModel):
-    """A route without parameters."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 def _check_kind(kind: str) -> str:
@@ -34,10 +29,8 @@ def _check_kind(kind: str) -> str:
     return kind
 
 
-class JobsQuery(BaseModel):
+class JobsQuery(StrictQuery):
     """Which jobs to list."""
-
-    model_config = ConfigDict(extra="forbid")
 
     kind: Annotated[str, AfterValidator(_check_kind), Field(json_schema_extra={"enum": list(KINDS)})] | None = Field(
         None, description="Only jobs of this kind."
@@ -63,17 +56,14 @@ class PlansAnswer(BaseModel):
     jobs: list[PlanAnswer]
 
 
-class WaitQuery(BaseModel):
+class WaitQuery(StrictQuery):
     """How long to wait for news."""
-
-    model_config = ConfigDict(extra="forbid")
 
     wait: float = Field(
         0.0, ge=0, le=MAX_WAIT_S, description="Seconds to wait until the job has changed from If-None-Match, or ended."
     )
 
 
-Nothing = Annotated[NoQuery, Query()]
 IdempotencyKey = Annotated[
     str | None,
     Header(

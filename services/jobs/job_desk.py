@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from dap_core.errors import JobConflictError, JobMissingError
 from dap_core.stores import Store
 from services.jobs.events import Event
-from services.jobs.job_facts import ENDED, JobFacts, collect_facts
+from services.jobs.job_facts import list_facts
 from services.jobs.job_index import IndexedJob, JobFilter, JobIndex
 from services.jobs.job_policy import JobPolicy
 from services.jobs.job_store import JobStore, is_job_id, make_job_id
 from services.jobs.job_views import JobView, read_fresh_record, read_view
 from services.jobs.output_claims import OutputClaims
 from services.jobs.ownership import Caller, Ownership, put_ownership, read_ownership
-from services.jobs.records import JobState
+from services.jobs.records import ENDED, JobState
 from services.jobs.refusals import JobRefusedError
 from services.jobs.spec_places import list_outputs, overlap, refuse_overlaps
 from services.jobs.specs import JobSpec, MineSpec
@@ -145,7 +145,7 @@ class JobDesk:
 
     def _find_known(self, jobs: list[str], drafts: Sequence[Draft]) -> set[str]:
         """Which of the jobs are there. Raises JobRefusedError when one of them was asked for by another request."""
-        known = {job for job in jobs if self._list(job).spec}
+        known = {job for job in jobs if list_facts(self.store, job).spec}
         for job, draft in zip(jobs, drafts, strict=True):
             if job in known:
                 owned = read_ownership(self.store, job)
@@ -165,7 +165,7 @@ class JobDesk:
             raise error.below(new[len(taken)][1].root) from None
 
     def _put(self, job: str, draft: Draft, owned: Ownership) -> None:
-        if self._list(job).spec is None:
+        if list_facts(self.store, job).spec is None:
             put_ownership(self.store, job, owned)
         try:
             self._jobs.submit(draft.spec, job)
@@ -179,12 +179,9 @@ class JobDesk:
         self._index.note(view)
         return view
 
-    def _list(self, job: str) -> JobFacts:
-        return collect_facts(self.store.list_objects(f"jobs/{job}/")).get(job, JobFacts(job))
-
     def _is_unfinished(self, job: str) -> bool | None:
         """Whether a job may still write, None when there is none."""
-        facts = self._list(job)
+        facts = list_facts(self.store, job)
         if facts.spec is None:
             return None
         record = read_fresh_record(self.store, facts)

@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from dap_core.stores import ObjectInfo
-from services.jobs.records import JobState
+from dap_core.stores import ObjectInfo, Store
+from services.jobs.records import ENDED, JobState
 
 _NAME = re.compile(r"jobs/([^/]+)/(spec\.json|owner\.json|(?:cancel|resume)/\d+|attempts/[^/]+/record\.json)")
-ENDED = frozenset({JobState.SUCCEEDED, JobState.PARTIALLY_SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 
 
 @dataclass(slots=True)
@@ -29,12 +28,12 @@ class JobFacts:
     @property
     def attempt_name(self) -> str | None:
         """The highest attempt, None before the first."""
-        return max(self.records, key=_rank, default=None)
+        return max(self.records, key=rank_attempt, default=None)
 
     @property
     def attempt(self) -> int:
         """Its number, 0 before the first."""
-        return _rank(self.attempt_name)[0] if self.attempt_name else 0
+        return rank_attempt(self.attempt_name)[0] if self.attempt_name else 0
 
     @property
     def record(self) -> ObjectInfo | None:
@@ -54,6 +53,16 @@ class JobFacts:
     def choose_state(self, state: JobState | None) -> JobState:
         """The state of the job, of the one in its highest record: it waits before the first and between attempts."""
         return JobState.QUEUED if state is None or self.is_resume_asked(state) else state
+
+
+def list_facts(store: Store, job: str) -> JobFacts:
+    """What the objects of one job tell; `spec` is None when there is no such job. Raises StoreError."""
+    return collect_facts(store.list_objects(f"jobs/{job}/")).get(job, JobFacts(job))
+
+
+def list_all_facts(store: Store) -> dict[str, JobFacts]:
+    """What the objects of all jobs tell, by id. Raises StoreError."""
+    return {job: facts for job, facts in collect_facts(store.list_objects("jobs/")).items() if facts.spec}
 
 
 def collect_facts(listing: Iterable[ObjectInfo]) -> dict[str, JobFacts]:
@@ -81,6 +90,7 @@ def _add(facts: JobFacts, name: str, info: ObjectInfo) -> None:
         facts.records[rest.partition("/")[0]] = info
 
 
-def _rank(name: str) -> tuple[int, str]:
+def rank_attempt(name: str) -> tuple[int, str]:
+    """Number and name of an attempt, such as 0002-1f2e3d4c: the order of attempts; other names come first."""
     number = name.partition("-")[0]
     return (int(number) if number.isdecimal() else 0), name

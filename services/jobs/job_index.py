@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from dap_core.errors import DapError
 from dap_core.stores import Store
-from services.jobs.job_facts import JobFacts, collect_facts
+from services.jobs.job_facts import JobFacts, list_all_facts
 from services.jobs.job_views import JobView, choose_created, read_fresh_record
 from services.jobs.kinds import parse_spec
 from services.jobs.ownership import NOBODY, Caller, read_ownership
@@ -99,8 +99,7 @@ class JobIndex:
         """Lists the store, and reads what is new in it. Raises StoreError."""
         with self._refreshing:
             began = self._clock()
-            facts = [one for one in collect_facts(self._store.list_objects("jobs/")).values() if one.spec]
-            new = self._read_all(facts)
+            new = self._read_all(list_all_facts(self._store).values())
             with self._changing:
                 self._change(new)
             self._read_at = self._clock()

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from dap_core.errors import InputError, JobConflictError, JobMissingError, ObjectMissingError
 from dap_core.stores import Store
 from services.jobs.events import Event, EventLog, read_events
+from services.jobs.job_facts import rank_attempt
 from services.jobs.kinds import parse_spec
 from services.jobs.records import JobRecord
 from services.jobs.specs import JobSpec
@@ -36,7 +37,7 @@ class Attempt:
     @property
     def number(self) -> int:
         """Counted from 1."""
-        return _rank(self.name)[0]
+        return rank_attempt(self.name)[0]
 
     def write(self, record: JobRecord) -> None:
         """Puts the record and the events that wait. Raises StoreError."""
@@ -45,7 +46,7 @@ class Attempt:
 
     def is_superseded(self) -> bool:
         """Whether a higher attempt is there; then this one writes nothing more."""
-        return any(_rank(name) > _rank(self.name) for name in _list_attempts(self._store, self.job))
+        return any(rank_attempt(name) > rank_attempt(self.name) for name in _list_attempts(self._store, self.job))
 
     def is_cancelled(self) -> bool:
         """Whether somebody asked this attempt to stop, or the first one before it had begun."""
@@ -104,7 +105,7 @@ class JobStore:
         """The events of all attempts after the one with id `after`, in order."""
         attempt, sequence = map(int, after.split("."))
         for name in _list_attempts(self.store, _check_id(job)):
-            number = _rank(name)[0]
+            number = rank_attempt(name)[0]
             if number >= attempt:
                 prefix = f"jobs/{job}/attempts/{name}/events/"
                 yield from read_events(self.store, prefix, sequence if number == attempt else 0)
@@ -112,13 +113,13 @@ class JobStore:
     def next_attempt(self, job: str) -> Attempt:
         """The attempt after the highest; it is there when its first record is written."""
         attempts = _list_attempts(self.store, job)
-        number = _rank(attempts[-1])[0] + 1 if attempts else 1
+        number = rank_attempt(attempts[-1])[0] + 1 if attempts else 1
         return Attempt(self.store, job, f"{number:04d}-{secrets.token_hex(4)}")
 
     def request_cancel(self, job: str) -> None:
         """Asks the highest attempt to stop, or the first one when there is none yet."""
         attempts = _list_attempts(self.store, _check_id(job))
-        number = _rank(attempts[-1])[0] if attempts else 0
+        number = rank_attempt(attempts[-1])[0] if attempts else 0
         self.store.put(f"jobs/{job}/cancel/{number:04d}", b"")
 
 
@@ -141,9 +142,4 @@ def _check_id(job: str) -> str:
 def _list_attempts(store: Store, job: str) -> list[str]:
     """Names of the attempts that have a record, the highest last."""
     found = (_ATTEMPT.fullmatch(info.key) for info in store.list_objects(f"jobs/{job}/attempts/"))
-    return sorted((match[1] for match in found if match), key=_rank)
-
-
-def _rank(name: str) -> tuple[int, str]:
-    """Number and name of an attempt: the order of attempts."""
-    return int(name.partition("-")[0]), name
+    return sorted((match[1] for match in found if match), key=rank_attempt)

@@ -10,10 +10,10 @@ from typing import Any
 
 from dap_core.errors import JobMissingError, ObjectMissingError
 from dap_core.stores import Store
-from services.jobs.job_facts import ENDED, JobFacts, collect_facts
+from services.jobs.job_facts import JobFacts, list_facts
 from services.jobs.kinds import parse_spec
 from services.jobs.ownership import NOBODY, Ownership, read_ownership
-from services.jobs.records import JobRecord, JobState, ProgressCounts
+from services.jobs.records import ENDED, JobRecord, JobState, ProgressCounts
 from services.jobs.specs import JobSpec
 
 QUEUE_KEY = "reconciler/queue.json"
@@ -75,8 +75,7 @@ class JobView:
 
 def read_view(store: Store, job: str) -> JobView:
     """The job by now, from one listing and up to four objects. Raises JobMissingError, JobRecordError, StoreError."""
-    facts = collect_facts(store.list_objects(f"jobs/{job}/")).get(job, JobFacts(job))
-    return make_view(store, facts)
+    return make_view(store, list_facts(store, job))
 
 
 def make_view(store: Store, facts: JobFacts) -> JobView:

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from services.jobs.records import JobState
+from services.jobs.records import USABLE, JobState
 
-_USABLE = frozenset({JobState.SUCCEEDED, JobState.PARTIALLY_SUCCEEDED})
 FindState = Callable[[str], JobState | None]
 """The state of a job, None when there is no such job."""
 
@@ -64,7 +63,7 @@ def plan_queue(
 def _explain_inputs(job: WaitingJob, find_state: FindState) -> str | None:
     for other in job.after:
         state = find_state(other)
-        if state in _USABLE:
+        if state in USABLE:
             continue
         if state is None:
             return f"waits for job {other}, which is not there"

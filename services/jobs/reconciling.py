@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from threading import Event
 
 from dap_core.errors import DapError, InputError, JobRecordError, ObjectMissingError, StoreError
-from services.jobs.job_facts import JobFacts, collect_facts
+from services.jobs.job_facts import JobFacts, list_all_facts, list_facts
 from services.jobs.job_store import JobStore
 from services.jobs.job_views import QUEUE_KEY, read_fresh_record
 from services.jobs.launchers import Launcher
@@ -27,7 +27,7 @@ from services.jobs.ownership import read_ownership
 from services.jobs.queueing import JobLimits, WaitingJob, plan_queue
 from services.jobs.reconciler_marks import Moment, ReconcilerMark
 from services.jobs.records import JobRecord, JobState
-from services.jobs.runs import NoRunner, Run, is_unchanged, list_facts, read_starting, write_starting
+from services.jobs.runs import NoRunner, Run, is_unchanged, read_starting, write_starting
 from services.jobs.standing import Judgement, Standing, is_cancel_left_behind, judge, was_interrupted
 from services.jobs.takeovers import close_job, count_idle, read_attempts
 
@@ -123,7 +123,7 @@ class Reconciler:
 
     def _survey(self) -> None:
         began = time.monotonic()
-        found = {one.id: one for one in collect_facts(self._store.list_objects("jobs/")).values() if one.spec}
+        found = list_all_facts(self._store)
         changed = [one for one in found.values() if one.id not in self._runs and self._is_changed(one)]
         with ThreadPoolExecutor(max(1, self._store.num_parallel_reads)) as pool:
             records = list(pool.map(self._read_record, changed))

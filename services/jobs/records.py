@@ -21,6 +21,14 @@ class JobState(StrEnum):
     CANCELLED = "CANCELLED"
 
 
+ENDED = frozenset({JobState.SUCCEEDED, JobState.PARTIALLY_SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+"""States after which nothing more comes of a job, unless it is asked for."""
+USABLE = frozenset({JobState.SUCCEEDED, JobState.PARTIALLY_SUCCEEDED})
+"""States of a job that has made what others can build on."""
+INTERRUPTED = "interrupted"
+"""The message of an attempt whose process was told to stop, by its environment and not by a request."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressCounts:
     """How far a job is, in images and in `parts`."""

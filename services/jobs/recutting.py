@@ -24,7 +24,7 @@ def run_recut(spec: RecutSpec, context: JobContext) -> Outcome:
     with context.in_stage(f"reading {spec.label_set}"):
         parent = open_label_set_at(spec.label_set)
         _check_destination(spec, parent)
-    recipe = choose_recipe(spec, parent)
+    recipe = _choose_recipe(spec, parent)
     destination = open_store(spec.out)
     keep = spec.images == "keep"
     plan = start_label_set(destination, *plan_recut(parent, recipe, keep_images=keep))
@@ -52,7 +52,7 @@ def run_recut(spec: RecutSpec, context: JobContext) -> Outcome:
     )
 
 
-def choose_recipe(spec: RecutSpec, parent: LabelSet) -> Recipe:
+def _choose_recipe(spec: RecutSpec, parent: LabelSet) -> Recipe:
     """That of the label set or the named one, with the changes of the spec. Raises LabelSetError, ValueError."""
     return customise_recipe(
         parent.manifest.settings.mining_recipe if spec.recipe is None else get_recipe(spec.recipe),

@@ -10,7 +10,7 @@ from services.jobs.context import JobContext, Listener
 from services.jobs.heartbeat import HEARTBEAT_S, Heart
 from services.jobs.job_store import JobStore
 from services.jobs.outcomes import Outcome
-from services.jobs.records import JobRecord, JobState
+from services.jobs.records import INTERRUPTED, JobRecord, JobState
 
 RunKind = Callable[[Any, JobContext], Outcome]
 """Does what a spec asks for; calls `report` or `check` of the context often."""
@@ -33,7 +33,7 @@ def run_job(
         try:
             outcome = run(spec, context)
         except KeyboardInterrupt as error:
-            heart.end(JobState.CANCELLED, message=context.stop_reason or "interrupted")
+            heart.end(JobState.CANCELLED, message=context.stop_reason or INTERRUPTED)
             if context.stop_reason:
                 raise JobStoppedError(context.stop_reason) from error
             raise

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from dap_core.errors import ObjectMissingError
 from dap_core.stores import Store
-from services.jobs.job_facts import ENDED, JobFacts, collect_facts
+from services.jobs.job_facts import JobFacts
 from services.jobs.launchers import Runner, RunnerEnd
-from services.jobs.records import JobRecord
+from services.jobs.records import ENDED, JobRecord
 
 STARTING_KEY = "reconciler/starting.json"
 """Jobs that were started and have no record of that attempt yet, by id, with the highest attempt before."""
@@ -105,11 +105,6 @@ def is_unchanged(store: Store, run: Run, oldest: float) -> bool:
             return False
         run.record, run.record_etag = record, info.etag
     return True
-
-
-def list_facts(store: Store, job: str) -> JobFacts:
-    """What the objects of one job tell."""
-    return collect_facts(store.list_objects(f"jobs/{job}/")).get(job, JobFacts(job))
 
 
 def write_starting(store: Store, runs: Iterable[Run]) -> None:

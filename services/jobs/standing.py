@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from services.jobs.job_facts import ENDED, JobFacts
-from services.jobs.records import JobRecord, JobState
-
-INTERRUPTED = "interrupted"
-"""The message of an attempt whose process was told to stop, by its environment and not by a request."""
+from services.jobs.job_facts import JobFacts
+from services.jobs.records import ENDED, INTERRUPTED, JobRecord, JobState
 
 
 class Standing(Enum):
@@ -54,7 +51,7 @@ def judge(
         reason = f"nothing was heard of its runner for {silent_s:.0f} s"
     if reason is None:
         return Judgement(Standing.RUNS)
-    if _is_cancel_asked(facts):
+    if facts.is_cancel_asked(None):
         return Judgement(Standing.STOPS, f"it was asked to stop, and its runner was gone ({reason})")
     return Judgement(Standing.LOST, reason)
 
@@ -67,13 +64,8 @@ def is_cancel_left_behind(facts: JobFacts, record: JobRecord | None) -> bool:
     return before in facts.cancels and before not in facts.resumes and facts.attempt not in facts.cancels
 
 
-def _is_cancel_asked(facts: JobFacts) -> bool:
-    """Whether the highest attempt was asked to stop, or the first one before it began."""
-    return facts.attempt in facts.cancels or (facts.attempt <= 1 and 0 in facts.cancels)
-
-
 def _judge_first(facts: JobFacts) -> Judgement:
-    if _is_cancel_asked(facts) and 0 not in facts.resumes:
+    if facts.is_cancel_asked(None) and 0 not in facts.resumes:
         return Judgement(Standing.STOPS, "it was asked to stop before it began")
     return Judgement(Standing.WAITS)
 
@@ -83,7 +75,7 @@ def _judge_ended(facts: JobFacts, record: JobRecord) -> Judgement:
         return Judgement(Standing.ENDED)
     if facts.attempt in facts.resumes:
         return Judgement(Standing.WAITS)
-    if was_interrupted(record) and not _is_cancel_asked(facts):
+    if was_interrupted(record) and not facts.is_cancel_asked(None):
         return Judgement(Standing.LOST, INTERRUPTED)
     return Judgement(Standing.ENDED)
 

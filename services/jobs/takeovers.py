@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from dap_core.stores import Store
 from services.jobs.context import format_now
-from services.jobs.job_facts import JobFacts
+from services.jobs.job_facts import JobFacts, rank_attempt
 from services.jobs.job_store import JobStore
 from services.jobs.records import JobRecord, JobState, ProgressCounts
 from services.jobs.standing import was_interrupted
@@ -20,8 +20,7 @@ def read_attempts(store: Store, facts: JobFacts) -> list[JobRecord]:
     Raises JobRecordError, StoreError.
     """
     last_asked = max(facts.resumes, default=0)
-    names = sorted(facts.records, key=lambda name: (int(name.partition("-")[0]), name))
-    wanted = [name for name in names if int(name.partition("-")[0]) > last_asked]
+    wanted = [name for name in sorted(facts.records, key=rank_attempt) if rank_attempt(name)[0] > last_asked]
     return [JobRecord.from_json(store.get(facts.records[name].key), facts.records[name].key) for name in wanted]
 
 

@@ -42,25 +42,25 @@ class StudyResult:
     """Of all jobs."""
 
 
-def conduct_study(study: Study, root: str, runner: StepRunner) -> StudyResult:
-    """Runs what is not done yet of a study, below `root`, and gives what came of all of it.
+def conduct_study(study: Study, runner: StepRunner) -> StudyResult:
+    """Runs what is not done yet of a study, and gives what came of all of it.
 
     Raises StudyStepError naming a job that failed, and what reading the data raises.
     """
-    steps = StepPlanner(root)
+    steps = StepPlanner(runner.root)
     planner = StudyPlanner(study, steps, _Identities())
     planner.plan_mining()
-    records = runner.run("mining", steps.steps)
+    records = runner.run("mining", steps.all)
     runner.watch.on_stage("comparing images", 0)
-    leaks = find_leaks(study, planner, root)
-    leave_out = write_leave_out(root, leaks, study.downstream)
+    leaks = _find_leaks(study, planner, runner.root)
+    leave_out = write_leave_out(runner.root, leaks, study.downstream)
     planner.plan_pretraining()
     measured = planner.plan_validation(leave_out) + planner.plan_probes()
-    records |= runner.run("training", steps.steps)
+    records |= runner.run("training", steps.all)
     scores = [make_score(one, records) for one in measured]
     chosen = choose_num_steps(scores, study.figure)
     tested = planner.plan_test(chosen, leave_out)
-    records |= runner.run("testing", steps.steps)
+    records |= runner.run("testing", steps.all)
     scores = list(dict.fromkeys([*scores, *(make_score(one, records) for one in tested)]))
     results = collect_results(scores, study.figure, chosen)
     return StudyResult(
@@ -89,9 +89,9 @@ class _Identities:
         return self._known[name]
 
 
-def find_leaks(study: Study, planner: StudyPlanner, root: str) -> LeakReport:
+def _find_leaks(study: Study, planner: StudyPlanner, root: str) -> LeakReport:
     """The leaks between all that any arm is pre-trained on and the parts of the data."""
-    label_sets = sorted({planner.planner.resolve(planner.planner.place(one)) for one in planner.mined.values()})
+    label_sets = sorted({planner.steps.find_place(job) for job in planner.mined.values()})
     drawn = [arm.drawn for arm in study.arms if arm.drawn is not None]
     return load_or_find(root, label_sets, drawn, study.downstream)
 

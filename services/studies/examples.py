@@ -35,7 +35,7 @@ def list_examples(result: StudyResult) -> list[Example]:
         setting = Setting(data.name, data.shots[0])
         kept: dict[str, EvaluateSpec] = {}
         for one in result.pictured:
-            spec = result.planner.planner.steps[one.evaluate].spec
+            spec = result.planner.steps.all[one.evaluate].spec
             if Setting(one.data, one.shots) == setting and isinstance(spec, EvaluateSpec) and spec.out is not None:
                 kept[one.arm] = spec
         examples += _list_of_setting(setting, kept)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from dap_core.datasets.near_duplicates import find_near_duplicates, fingerprint_images
-from dap_core.errors import DapError, ObjectMissingError
+from dap_core.errors import ObjectMissingError
 from dap_core.images.fingerprints import Fingerprint
 from dap_core.label_sets import LabelSet
 from dap_core.stores import Store
@@ -19,6 +19,7 @@ from services.annotated_data import open_annotated
 from services.jobs.specs import DataFields
 from services.places import open_label_set_at
 from services.storage import open_store
+from services.studies.steps import ROOT
 from services.studies.study import Downstream
 
 Prints = Mapping[str, Fingerprint]
@@ -104,7 +105,7 @@ def write_leave_out(root: str, report: LeakReport, downstream: tuple[Downstream,
                 text = "".join(f"{key}\n" for key in keys).encode("utf-8", "surrogateescape")
                 name = f"leave-out/{hashlib.sha256(text).hexdigest()[:16]}.txt"
                 store.put(name, text)
-                files[f"{data.name}/{part}"] = f"{{root}}/{name}"
+                files[f"{data.name}/{part}"] = f"{ROOT}/{name}"
     return files
 
 
@@ -146,7 +147,8 @@ def _list_images(labels: LabelSet) -> Iterator[tuple[str, bytes]]:
 
 
 def _read(store: Store, key: str) -> bytes:
+    """The bytes of an image; none of one that is not there, which then counts as one that cannot be decoded."""
     try:
         return store.get(key)
-    except (DapError, ValueError):
+    except (ObjectMissingError, ValueError):
         return b""

@@ -38,9 +38,9 @@ class Measured:
 class StudyPlanner:
     """Makes the jobs of one study."""
 
-    def __init__(self, study: Study, planner: StepPlanner, identify: Callable[[DataFields], str]) -> None:
+    def __init__(self, study: Study, steps: StepPlanner, identify: Callable[[DataFields], str]) -> None:
         """`identify` gives the sha256 of drawn boxes."""
-        self.study, self.planner, self._identify = study, planner, identify
+        self.study, self.steps, self._identify = study, steps, identify
         self.mined: dict[str, str] = {}
         """The job that makes the label set of each arm."""
         self.pretrained: dict[str, str] = {}
@@ -113,14 +113,14 @@ class StudyPlanner:
     def _mine(self, arm: Arm, boxes: PseudoBoxes) -> str:
         start, needs = self._start(arm)
         fields = {**_dump(boxes.source), **_dump(boxes.mining), **start}
-        return self.planner.add("mine", fields, f"mine for {arm.name}", needs, out="")
+        return self.steps.add("mine", fields, f"mine for {arm.name}", needs, out="")
 
     def _cut(self, arm: Arm, boxes: PseudoBoxes) -> str:
         mined = self.mined[arm.name]
         if boxes.thresholds is None and boxes.nms_iou is None:
             return mined
-        fields = {"label_set": self.planner.place(mined), "thresholds": boxes.thresholds, "nms_iou": boxes.nms_iou}
-        return self.planner.add("recut", fields, f"cut for {arm.name}", (mined,), out="")
+        fields = {"label_set": self.steps.place(mined), "thresholds": boxes.thresholds, "nms_iou": boxes.nms_iou}
+        return self.steps.add("recut", fields, f"cut for {arm.name}", (mined,), out="")
 
     def _pretrain(self, arm: Arm, training: Training) -> str:
         fields = {"recipe": training.recipe, "changes": dict(training.changes), "seed": _PRETRAIN_SEED}
@@ -129,11 +129,11 @@ class StudyPlanner:
         name = f"pre-train for {arm.name}"
         if arm.drawn is not None:
             data = self._identify(arm.drawn)
-            return self.planner.add("finetune", {**fields, **_dump(arm.drawn)}, name, needs, data, out="")
+            return self.steps.add("finetune", {**fields, **_dump(arm.drawn)}, name, needs, data, out="")
         assert arm.boxes is not None
         cut = self.mined[arm.name] = self._cut(arm, arm.boxes)
-        fields |= {"label_set": self.planner.place(cut)}
-        return self.planner.add("pretrain", fields, name, (cut, *needs), out="")
+        fields |= {"label_set": self.steps.place(cut)}
+        return self.steps.add("pretrain", fields, name, (cut, *needs), out="")
 
     def _start(self, arm: Arm) -> tuple[dict[str, Any], tuple[str, ...]]:
         """The fields that name the classifier of an arm, and the job that fits it, if there is one."""
@@ -144,8 +144,8 @@ class StudyPlanner:
         fields |= {"classes": start.classes, "head_only": start.fitting is None}
         if start.fitting is not None:
             fields |= {"recipe": start.fitting.recipe, "changes": dict(start.fitting.changes), "decoders": 0}
-        fitted = self.planner.add("train-classifier", fields, f"train the classifier {start.classifier}", out="")
-        return {"classifier": self.planner.place(fitted)}, (fitted,)
+        fitted = self.steps.add("train-classifier", fields, f"train the classifier {start.classifier}", out="")
+        return {"classifier": self.steps.place(fitted)}, (fitted,)
 
     def _list_steps(self, arm: Arm, data: Downstream) -> tuple[int, ...]:
         if arm.self_training is not None:
@@ -167,9 +167,9 @@ class StudyPlanner:
             fields |= start
         else:
             needs = (self.pretrained[arm.name],)
-            fields |= {"checkpoint": self.planner.place(needs[0])}
+            fields |= {"checkpoint": self.steps.place(needs[0])}
         name = f"{data.name}, {_name(shots, seed)}: fine-tune {arm.name.partition(' + ')[0]}"
-        finetune = self.planner.add("finetune", fields, name, needs, self._identify(data.train), out="")
+        finetune = self.steps.add("finetune", fields, name, needs, self._identify(data.train), out="")
         if arm.self_training is not None:
             finetune = self._self_train(arm, data, drawn, finetune, name)
         return finetune, {one: f"{self._place_run(finetune)}/{name_kept(one)}" for one in steps}
@@ -189,27 +189,27 @@ class StudyPlanner:
             "checkpoint": self._place_run(finetune),
         }
         name, identity = f"{name}, further", self._identify(data.train)
-        return self.planner.add("self-train", fields, name, (finetune,), identity, out="run", labels="labels")
+        return self.steps.add("self-train", fields, name, (finetune,), identity, out="run", labels="labels")
 
     def _place_run(self, step: str) -> str:
-        place = self.planner.place(step)
+        place = self.steps.place(step)
         return f"{place}/run" if step.startswith("self-train") else place
 
     def _evaluate(self, where: _Place, detector: str, finetune: str, name: str, *, keeps_boxes: bool = False) -> str:
         fields = {**_dump(where.fields), "detector": detector, "short_side": where.data.short_side}
         name = f"{where.data.name}, {where.part}: {name}"
         outs = {"out": ""} if keeps_boxes else {}
-        return self.planner.add("evaluate", fields, name, (finetune,), self._identify(where.drawn), **outs)
+        return self.steps.add("evaluate", fields, name, (finetune,), self._identify(where.drawn), **outs)
 
     def _probe(self, probe: Probe, arm: Arm) -> Measured:
         pretrained = self.pretrained[arm.name]
         fields = {
             **_dump(probe.test),
-            "detector": self.planner.place(pretrained),
+            "detector": self.steps.place(pretrained),
             "short_side": probe.short_side,
         }
         name, identity = f"{probe.name}: {arm.name} as it is", self._identify(probe.test)
-        evaluate = self.planner.add("evaluate", fields, name, (pretrained,), identity)
+        evaluate = self.steps.add("evaluate", fields, name, (pretrained,), identity)
         return Measured(probe.name, arm.name, None, _PRETRAIN_SEED, 0, "test", evaluate, None)
 
 

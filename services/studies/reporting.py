@@ -58,7 +58,7 @@ def write_report(store: Store, result: StudyResult, *, pictures: bool = True) ->
         leaks=list(_list_leaks(result)),
         caveats=study.caveats,
     )
-    jobs = {key: step.name for key, step in result.planner.planner.steps.items()}
+    jobs = {key: step.name for key, step in result.planner.steps.all.items()}
     summary = {"study": study.name, "findings": findings, "jobs": jobs}
     store.put("results.parquet", write_scores(study.name, result.scores, result.chosen))
     store.put("report.html", page.render().encode("utf-8", "xmlcharrefreplace"))
@@ -67,9 +67,9 @@ def write_report(store: Store, result: StudyResult, *, pictures: bool = True) ->
 
 
 def _list_label_sets(result: StudyResult) -> Iterator[LabelSetFacts]:
-    planner = result.planner.planner
+    steps = result.planner.steps
     for arm, job in result.planner.mined.items():
-        counted = compute_statistics(open_label_set_at(planner.resolve(planner.place(job))))
+        counted = compute_statistics(open_label_set_at(steps.find_place(job)))
         yield LabelSetFacts(
             name=arm,
             images=counted.num_images,
@@ -82,7 +82,7 @@ def _list_label_sets(result: StudyResult) -> Iterator[LabelSetFacts]:
 
 def _list_costs(result: StudyResult) -> Iterator[Cost]:
     by_kind: dict[str, list[JobRecord]] = defaultdict(list)
-    for key, step in result.planner.planner.steps.items():
+    for key, step in result.planner.steps.all.items():
         by_kind[step.spec.kind].append(result.records[key])
     for kind, records in by_kind.items():
         yield Cost(

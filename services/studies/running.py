@@ -13,13 +13,12 @@ from dap_core.errors import StudyStepError
 from dap_core.threads import computing_with
 from services.jobs.job_store import JobStore
 from services.jobs.kinds import find_runner
-from services.jobs.records import JobRecord, JobState
+from services.jobs.records import USABLE, JobRecord
 from services.jobs.runner import run_job
 from services.ray_session import connect_ray
 from services.storage import open_store
 from services.studies.steps import Step
 
-_DONE = (JobState.SUCCEEDED, JobState.PARTIALLY_SUCCEEDED)
 _POLL_S = 1.0
 _MAX_RETRIES = 3
 """Of a step whose process died, as when memory ran out."""
@@ -52,7 +51,7 @@ class StepRunner:
         self, root: str, *, num_parallel: int = 1, ray: str | None = None, watch: StudyWatch | None = None
     ) -> None:
         """`num_parallel` cores compute at once; with 1, and no Ray cluster, all is done in this process."""
-        self._root, self._num_parallel, self._ray = root, num_parallel, ray
+        self.root, self._num_parallel, self._ray = root, num_parallel, ray
         self.watch: StudyWatch = watch or _Silent()
         self.jobs = JobStore(open_store(root))
 
@@ -68,7 +67,7 @@ class StepRunner:
         for step in steps.values():
             self.jobs.submit(step.spec, step.id)
             record = self.jobs.read_record(step.id)
-            if record is not None and record.state in _DONE:
+            if record is not None and record.state in USABLE:
                 records[step.id] = record
                 self.watch.on_step(step, "skipped")
         waiting = {key: step for key, step in steps.items() if key not in records}
@@ -81,7 +80,7 @@ class StepRunner:
         records: dict[str, JobRecord] = {}
         for step in waiting.values():
             self.watch.on_step(step, "begun")
-            records[step.id] = _check(step, *run_step(self._root, step.id, step.cores))
+            records[step.id] = _check(step, *run_step(self.root, step.id, step.cores))
             self.watch.on_step(step, "done")
         return records
 
@@ -107,7 +106,7 @@ class StepRunner:
                 if self._ray is not None or cores <= room:
                     room -= cores
                     del left[step.id]
-                    running[run.options(num_cpus=cores).remote(self._root, step.id, step.cores)] = step
+                    running[run.options(num_cpus=cores).remote(self.root, step.id, step.cores)] = step
                     self.watch.on_step(step, "begun")
             for done in ray.wait(list(running), timeout=_POLL_S)[0]:
                 step = running.pop(done)
@@ -131,7 +130,7 @@ def run_step(root: str, job: str, cores: int) -> tuple[JobRecord | None, str]:
 
 
 def _check(step: Step, record: JobRecord | None, message: str) -> JobRecord:
-    if record is None or record.state not in _DONE:
+    if record is None or record.state not in USABLE:
         message = message or (record.message if record else "") or "it made nothing of use"
         raise StudyStepError(f"{step.name} ({step.id}) failed: {message}")
     return record

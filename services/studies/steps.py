@@ -14,7 +14,8 @@ from typing import Any
 from services.jobs.kinds import make_spec
 from services.jobs.specs import JobSpec
 
-_ROOT = "{root}"
+ROOT = "{root}"
+"""Stands for the root in the places that are hashed."""
 _HEAVY = ("train-classifier", "mine", "pretrain")
 """Kinds that are few and long, and take all cores of a laptop."""
 
@@ -39,7 +40,7 @@ class StepPlanner:
     def __init__(self, root: str, *, heavy_cores: int = 2) -> None:
         """`root` is a folder or `s3://bucket/prefix`."""
         self._root, self._heavy_cores = root.rstrip("/"), heavy_cores
-        self.steps: dict[str, Step] = {}
+        self.all: dict[str, Step] = {}
 
     def add(
         self, kind: str, fields: Mapping[str, Any], name: str, needs: tuple[str, ...] = (), data: str = "", **outs: str
@@ -52,19 +53,19 @@ class StepPlanner:
         asked = {"kind": kind, **fields}
         digest = hashlib.sha256(json.dumps([asked, data, sorted(outs.items())], sort_keys=True).encode()).hexdigest()
         step = f"{kind}-{digest[:16]}"
-        if step not in self.steps:
+        if step not in self.all:
             places = {field: f"{self.place(step)}{'/' if rest else ''}{rest}" for field, rest in outs.items()}
-            values = json.loads(json.dumps({**asked, **places}).replace(_ROOT, json.dumps(self._root)[1:-1]))
+            values = json.loads(json.dumps({**asked, **places}).replace(ROOT, json.dumps(self._root)[1:-1]))
             cores = self._heavy_cores if kind in _HEAVY else 1
-            self.steps[step] = Step(step, make_spec(values, name), needs, name, cores)
+            self.all[step] = Step(step, make_spec(values, name), needs, name, cores)
         return step
 
     @staticmethod
     def place(step: str) -> str:
         """Where a job puts what it makes; stays the same when the root is another."""
         kind, _, digest = step.rpartition("-")
-        return f"{_ROOT}/{kind}/{digest}"
+        return f"{ROOT}/{kind}/{digest}"
 
-    def resolve(self, place: str) -> str:
-        """A place as others read it."""
-        return place.replace(_ROOT, self._root)
+    def find_place(self, step: str) -> str:
+        """The place of a job as others read it."""
+        return self.place(step).replace(ROOT, self._root)
