@@ -4,6 +4,8 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data/imagenet-320
 DRAWN ?= ../shared/data/kangaroo
 
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak e2e check bench clean
 
@@ -19,7 +21,7 @@ demo: $(BIN)/.installed ## mine boxes from six real photographs into out/demo/in
 	$(BIN)/python -m clients.cli.demo out/demo
 
 test: $(BIN)/.installed ## run all tests
-	$(BIN)/python -m pytest tests dap_core README.md -m "not soak"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests dap_core README.md -m "not soak" -n 2 --dist loadfile
 
 soak: $(BIN)/.installed ## run the long tests
 	$(BIN)/python -m pytest tests -m soak

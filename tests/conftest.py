@@ -21,10 +21,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # scripts ignore it in
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _job_records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Records of jobs go to a folder of the tests."""
+def _folders_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Records of jobs and converted networks go to folders of the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("DAP_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
 

@@ -20,6 +20,7 @@ from tests.web_builders import (
     find_boxes,
     open_browser,
     open_page,
+    read_payload,
     read_table,
     wait_for_boxes,
 )
@@ -56,6 +57,13 @@ def has_no_sideways_scroll(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
 
+def count_boxes(service: RunningService, photo: Path) -> int:
+    """How many the service itself finds: the number differs between the precisions of machines."""
+    headers = {"Content-Type": read_payload(photo)["mimeType"]}
+    answer = httpx.post(f"{service.url}/v1/boxes", content=photo.read_bytes(), headers=headers).json()
+    return len(answer["items"][0]["boxes"])
+
+
 def test_a_file_that_is_no_image_shows_the_problem_of_the_service(browser: Browser, service: RunningService):
     content = b"\xff\xd8\xff\xe0 no jpeg at all"
     with open_page(browser, service.url) as page:
@@ -70,7 +78,7 @@ def test_a_file_that_is_no_image_shows_the_problem_of_the_service(browser: Brows
         assert page.get_by_text("This browser cannot show the file.").is_visible()
 
 
-def test_several_images_have_labels_of_their_own(page: Page):
+def test_several_images_have_labels_of_their_own(page: Page, service: RunningService):
     add_images(page, CAT, CUP)
     add_images(page, {"name": "broken.gif", "mimeType": "image/gif", "buffer": b"GIF89a"}, ROCKET)
     strip = page.get_by_role("list", name="Images")
@@ -83,7 +91,7 @@ def test_several_images_have_labels_of_their_own(page: Page):
     strip.get_by_role("button", name="broken.gif: failed").wait_for()
     assert {row[0] for row in read_table(page)} == {"espresso"}
     strip.get_by_role("button", name="chelsea.png: done").click()
-    page.get_by_role("heading", name="2 boxes").wait_for()
+    page.get_by_role("heading", name=f"{count_boxes(service, CAT)} boxes").wait_for()
     assert {row[0] for row in read_table(page)} == {"Egyptian cat"}
     strip.get_by_role("button", name="Remove chelsea.png").click()
     strip.get_by_role("button", name="chelsea.png: done").wait_for(state="detached")
@@ -224,7 +232,7 @@ _READ_FOCUS = """() => {
 }"""
 
 
-def test_the_page_is_used_from_top_to_bottom_without_a_pointer(page: Page):
+def test_the_page_is_used_from_top_to_bottom_without_a_pointer(page: Page, service: RunningService):
     page.get_by_text("lite0").wait_for()
     add_images(page, CAT)
     page.locator("#stage").focus()
@@ -239,7 +247,7 @@ def test_the_page_is_used_from_top_to_bottom_without_a_pointer(page: Page):
     assert seen == ["chelsea.png: waiting", "Remove chelsea.png", "+ Add images", "label-text", "aligned", "Find boxes"]
     page.keyboard.press("Enter")
     wait_for_boxes(page)
-    assert page.get_by_role("status").inner_text().strip() == "2 boxes in chelsea.png"
+    assert page.get_by_role("status").inner_text().strip() == f"{count_boxes(service, CAT)} boxes in chelsea.png"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -284,7 +292,7 @@ def test_the_description_of_the_interface_is_there_to_read(browser: Browser, ser
                 assert all(status in text for status in operation["responses"])
         for name, schema in described["components"]["schemas"].items():
             text = page.get_by_role("region", name=name, exact=True).inner_text()
-            assert all(one in text for one in schema["properties"])
+            assert all(one in text for one in schema.get("properties") or schema["enum"])
         page.get_by_role("link", name="BoxesAnswer").first.click()
         assert page.get_by_role("heading", name="BoxesAnswer").is_visible()
         commands = page.locator("pre").all_inner_texts()

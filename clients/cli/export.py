@@ -92,7 +92,8 @@ def export(
         print_json({"format": format_.value, "out": str(out), **asdict(report)})
         return
     left_out = f", {report.num_failures_left_out} failed images left out" if report.num_failures_left_out else ""
-    stdout.print(f"{report.num_images} images with {report.num_boxes} boxes written to {out}{left_out}", markup=False)
+    written = f"{report.num_images} images with {report.num_boxes} boxes written to {out}{left_out}"
+    stdout.print(written, markup=False, soft_wrap=True)
     if report.lost:
         stdout.print(f"this format has no place for: {'; '.join(report.lost)}", markup=False)
 

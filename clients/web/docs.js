@@ -169,7 +169,7 @@ function makeSchema(name, schema) {
     { class: "card shape", "aria-labelledby": schemaId(name) },
     title,
     ...text,
-    makeProperties(schema, `Properties of ${name}`),
+    schema.properties ? makeProperties(schema, `Properties of ${name}`) : make("p", {}, ...describeType(schema)),
   );
 }
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dap_core.classifiers import Classifier
 from dap_core.engines.base import Canvases
+from dap_core.engines.conversion_cache import read_or_convert
 from dap_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class OpenvinoEngine:
     window = 1
 
     def __init__(self, classifier: Classifier, *, precision: OpenvinoPrecision = "float32") -> None:
-        """Converts and compiles the backbone, which takes a few seconds.
+        """Compiles the backbone; before the first time it is converted, which takes a few seconds.
 
         Raises InputError when OpenVINO is not installed, cannot convert the network, or the CPU lacks the precision.
         """
@@ -47,7 +48,8 @@ class OpenvinoEngine:
             "ENABLE_CPU_PINNING": False,  # two processes would pin to the same cores
         }
         try:
-            compiled = openvino.Core().compile_model(_convert(openvino, classifier.backbone), "CPU", settings)
+            model = read_or_convert(openvino, classifier.backbone, lambda: _convert(openvino, classifier.backbone))
+            compiled = openvino.Core().compile_model(model, "CPU", settings)
         except Exception as error:
             reason = str(error).strip().split("\n", 1)[0]
             raise InputError(f"OpenVINO cannot run {classifier.name}; take the torch engine ({reason})") from error
