@@ -85,6 +85,7 @@ def test_a_map_that_says_nothing_gives_no_box(values):
     assert reason in ("flat-map", "not-finite")
 
 
+@pytest.mark.soak
 @pytest.mark.real_data
 def test_aligned_finds_more_kangaroos_than_the_others(data_dir: Path, tmp_path: Path):
     """Twelve photographs; the page on box quality has all of them. A gain of 10 points shows even here."""

@@ -63,6 +63,7 @@ def test_a_timed_labeler_finds_what_a_labeler_finds_and_keeps_the_time(encoded):
     assert all(seconds > 0 for seconds in timed.seconds.values())
 
 
+@pytest.mark.soak
 def test_every_available_engine_is_measured_beside_naive(encoded):
     speed = measure_mining(
         make_toy_classifier(), encoded, seconds=0.1, round_images=8, recipe=SMALL_RECIPE, device="cpu"
@@ -105,6 +106,7 @@ def test_bench_recut_measures_every_recipe(tmp_path: Path):
     assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
 
 
+@pytest.mark.soak
 @pytest.mark.real_data
 def test_peak_memory_is_that_of_a_fresh_process(data_dir: Path):
     peak = measure_peak_memory(data_dir / "imagenet-320", 4, engine="torch", precision="float32")

@@ -69,6 +69,7 @@ def test_stats_of_a_set_without_maps_says_what_is_missing(tmp_path: Path) -> Non
     assert "Table A1" not in result.stdout
 
 
+@pytest.mark.soak
 def test_the_demo_mines_real_photographs_into_a_gallery(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert demo.main(tmp_path / "demo") == 0
     label_set = open_label_set(tmp_path / "demo" / "labels")

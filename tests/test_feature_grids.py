@@ -85,6 +85,7 @@ def test_measuring_leaves_the_network_as_it_was():
     torch.testing.assert_close(network(images), before)
 
 
+@pytest.mark.soak
 def test_networks_of_the_paper():
     """Padding is symmetric everywhere: 32 i."""
     assert load_classifier("resnet50", weights="random").grid == at(0, 32)

@@ -10,7 +10,7 @@ from clients.cli.four_steps import Sizes, main
 from dap_core.stores import LocalStore
 from dap_core.training.runs import read_metrics
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.soak]
 
 
 def test_from_labelled_images_to_the_ap_of_both_arms(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -84,6 +84,7 @@ def test_a_server_that_fails_to_start_is_reported_with_its_log(tmp_path: Path):
         pass
 
 
+@pytest.mark.soak
 @pytest.mark.e2e
 def test_the_benchmark_measures_a_real_service(tmp_path: Path):
     files = sorted(path for path in write_colour_folder(tmp_path / "images", 2).rglob("*") if path.is_file())

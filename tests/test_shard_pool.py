@@ -33,7 +33,7 @@ from tests.s3_servers import S3Server
 from tests.service_builders import RAY_ENVIRONMENT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore::ResourceWarning")]
-NUM_IMAGES, ROWS, NUM_KILLS = 60, 3, 3
+NUM_IMAGES, ROWS = 60, 3
 REFUSED_WITHIN_S = 60.0
 POISON = b"poison at the end"
 WNIDS = ("n02124075", "n07920052")
@@ -102,15 +102,16 @@ def assert_equal_to(calm: S3Store, found: S3Store) -> None:
 
 
 @pytest.mark.usefixtures("ray_here")
+@pytest.mark.parametrize("num_kills", [1, pytest.param(3, marks=pytest.mark.soak)])
 def test_labelers_killed_again_and_again_lose_and_double_nothing(
-    servers: dict[str, S3Server], source: Source, labeler: PseudoLabeler, calm: S3Store
+    servers: dict[str, S3Server], source: Source, labeler: PseudoLabeler, calm: S3Store, num_kills: int
 ):
     store, stop, killed = servers["juicefs"].make_store("labels"), threading.Event(), []
     tally, again = Tally(), Tally()
 
     def kill() -> None:
         numbers = random.Random(5)
-        while len(killed) < NUM_KILLS and not stop.wait(0.5):
+        while len(killed) < num_kills and not stop.wait(0.5):
             workers = find_workers()
             if workers and find_objects(store, "data/"):
                 victim = numbers.choice(workers)

@@ -55,6 +55,7 @@ class Interrupting:
             raise KeyboardInterrupt
 
 
+@pytest.mark.soak
 def test_interrupted_after_a_step_of_every_kind_it_gives_the_same_results(
     data: StudyData, root: Path, tmp_path: Path
 ) -> None:

@@ -203,6 +203,7 @@ def test_photographs_give_the_boxes_of_the_library(page: Page, labeler: PseudoLa
     assert set(measure_agreement(page, images, list_settings(), tolerance_px=0.5)) == {1}
 
 
+@pytest.mark.soak
 @pytest.mark.real_data
 def test_imagenet_photographs_give_the_boxes_of_the_library(page: Page, labeler: PseudoLabeler, data_dir: Path):
     folder = data_dir / "imagenet-320"

@@ -30,6 +30,9 @@ def mine(
     max_failures: Annotated[
         float, typer.Option(min=0, max=1, help="Stop early when more than this share of the images failed.")
     ] = 0.05,
+    shard_images: Annotated[
+        int, typer.Option(min=1, max=1000, help="Images in a shard at most; a labeler works on one shard at a time.")
+    ] = 1000,
     labelers: Annotated[
         int | None, typer.Option(min=1, help="Labelers on Ray, each a process. Left out, this process labels.")
     ] = None,
@@ -54,6 +57,7 @@ def mine(
     fields = {**rules.make_fields(source), **labeling.make_fields()}
     growth = _choose_growth(extend, retry_failed)
     fields |= {"out": make_absolute(out), "growth": growth, "max_failures": max_failures}
+    fields |= {"shard_images": shard_images}
     fields |= {"labelers": labelers, "ray": ray}
     run_or_print("mine", fields, options=job)
 

@@ -14,6 +14,7 @@ from dap_core.errors import DestinationError
 from dap_core.label_sets.key_index import KeyIndex
 from dap_core.label_sets.plan import Plan, PlannedSet, PlanRow, assign_shards, freeze_plan, read_plan
 from dap_core.label_sets.plan_rows import PlanRows
+from dap_core.label_sets.plan_shards import MAX_SHARD_ROWS
 from dap_core.label_sets.schema import Failure
 from dap_core.label_sets.settings import LabelingSettings
 from dap_core.label_sets.shards import ShardEntry, read_failures
@@ -47,17 +48,27 @@ def open_for_growth(store: Store, settings: LabelingSettings) -> PlannedSet:
     return found
 
 
-def add_new_images(store: Store, planned: PlannedSet, rows: Iterable[PlanRow]) -> PlannedSet:
-    """Plans a segment for the rows whose keys are not planned yet; the same plan when there are none."""
+def add_new_images(
+    store: Store, planned: PlannedSet, rows: Iterable[PlanRow], *, max_rows: int = MAX_SHARD_ROWS
+) -> PlannedSet:
+    """Plans a segment for the rows whose keys are not planned yet; the same plan when there are none.
+
+    A shard of it holds at most `max_rows`.
+    """
     listed = PlanRows.from_rows(rows)
     is_new = KeyIndex.from_rows(planned.rows).find(listed.hash_keys()) < 0
-    return _add(store, planned, listed.take(np.flatnonzero(is_new)), num_superseded=0)
+    return _add(store, planned, listed.take(np.flatnonzero(is_new)), num_superseded=0, max_rows=max_rows)
 
 
 def add_failed_images(
-    store: Store, planned: PlannedSet, committed: Mapping[int, ShardEntry], rows: Iterable[PlanRow]
+    store: Store,
+    planned: PlannedSet,
+    committed: Mapping[int, ShardEntry],
+    rows: Iterable[PlanRow],
+    *,
+    max_rows: int = MAX_SHARD_ROWS,
 ) -> PlannedSet:
-    """Plans a segment for the images that failed and are still listed in `rows`.
+    """Plans a segment for the images that failed and are still listed in `rows`, at most `max_rows` in a shard.
 
     While shards of the plan are not `committed`, nothing is added: they come first.
     """
@@ -65,7 +76,7 @@ def add_failed_images(
         return planned
     failed = {failure.key for failure in find_failures(store, planned, committed)}
     again = {row.key: row for row in rows if row.key in failed}
-    return _add(store, planned, list(again.values()), num_superseded=len(again))
+    return _add(store, planned, list(again.values()), num_superseded=len(again), max_rows=max_rows)
 
 
 def find_failures(store: Store, planned: PlannedSet, committed: Mapping[int, ShardEntry]) -> list[Failure]:
@@ -94,10 +105,12 @@ def find_superseded(planned: PlannedSet) -> list[set[str]]:
     return later[::-1]
 
 
-def _add(store: Store, planned: PlannedSet, rows: Sequence[PlanRow], *, num_superseded: int) -> PlannedSet:
+def _add(
+    store: Store, planned: PlannedSet, rows: Sequence[PlanRow], *, num_superseded: int, max_rows: int
+) -> PlannedSet:
     if not rows:
         return planned
-    shards = assign_shards(rows, first=max(planned.shards) + 1)
+    shards = assign_shards(rows, first=max(planned.shards) + 1, max_rows=max_rows)
     plan, data = freeze_plan(shards, planned.settings, segment=len(planned.segments), num_superseded=num_superseded)
     store.put(f"plans/{plan.sha256}.parquet", data)
     return read_segments(store) or planned

@@ -21,6 +21,8 @@ from services.jobs.runner import run_job
 from services.jobs.specs import JobSpec
 from services.storage import open_store
 
+NICENESS = 10
+"""People wait for the answers of a service, and nobody for a job that takes hours anyway."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -97,7 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("root", metavar="ROOT", help="local folder or s3://bucket/prefix that holds jobs/")
     parser.add_argument("job", metavar="JOB", help="id of the job")
     parser.add_argument("--heartbeat-s", type=float, default=HEARTBEAT_S, help="seconds between two records")
+    parser.add_argument("--nice", type=int, default=NICENESS, help="how far it gives way to other processes, 0 to 19")
     given = parser.parse_args(arguments)
+    os.nice(given.nice)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     return int(run_attempt(given.root, given.job, heartbeat_s=given.heartbeat_s))
 

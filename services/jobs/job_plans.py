@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dap_core.errors import InputError
 from dap_core.label_sets.key_index import count_keys
 from dap_core.label_sets.plan import assign_shards
+from dap_core.label_sets.plan_shards import MAX_SHARD_ROWS
 from services.jobs.specs import JobSpec, MineSpec
 from services.sources import LabelledSource, open_labelled_source
 
@@ -34,8 +35,8 @@ class Overview:
     skipped_files: int
 
 
-def make_overview(opened: LabelledSource) -> Overview:
-    """What a source holds; no image is read."""
+def make_overview(opened: LabelledSource, shard_images: int = MAX_SHARD_ROWS) -> Overview:
+    """What a source holds, in shards of at most `shard_images`; no image is read."""
     rows = opened.source.rows
     counts = Counter(label for row in rows for label in dict.fromkeys(row.labels))
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
@@ -43,7 +44,7 @@ def make_overview(opened: LabelledSource) -> Overview:
         source=opened.source.store.uri,
         images=len(rows),
         bytes=sum(row.size for row in rows),
-        shards=len(assign_shards(rows)),
+        shards=len(assign_shards(rows, max_rows=shard_images)),
         without_label=sum(not row.labels for row in rows),
         labels=len(counts),
         top_labels=tuple(ranked[:_TOP_LABELS]),
@@ -103,7 +104,7 @@ def _plan_mining(spec: MineSpec) -> dict[str, Any]:
     make_recipe(spec)
     opened = open_labelled_source(spec, spec.out)
     unknown = find_unknown_labels(opened.source.rows, find_classes(spec))
-    overview = make_overview(opened)
+    overview = make_overview(opened, spec.shard_images)
     return {
         "estimate": describe_plan(overview, unknown),
         "warnings": list_warnings(opened, overview, unknown),

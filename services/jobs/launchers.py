@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from services.jobs.attempting import AttemptExit
 from services.jobs.records import JobRecord
 
 _LOG_BYTES, _LINE_CHARS = 2**20, 300
+_LOG_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class ProcessLauncher:
     """A process of this machine for each attempt, in a session of its own, so that it outlives the one that starts it.
 
     What it prints goes to `jobs/<id>/logs/<attempt>-<random>.log` in the store: written there as it comes when the
-    store is a local folder; else kept in a local folder, and the last MiB put when the runner was seen to have ended.
+    store is a local folder; else kept in a local folder, and the last MiB put every ten seconds and at the end.
     """
 
     def __init__(
@@ -119,12 +121,16 @@ class ProcessRunner:
         self.pid = process.pid
         self._process, self._log, self._store, self._log_key = process, log, store, log_key
         self._end: RunnerEnd | None = None
+        self._put_bytes, self._put_due = 0, time.monotonic() + _LOG_EVERY_S
 
     def poll(self) -> RunnerEnd | None:
         """How it ended, None while it runs; what it left behind is ended too."""
         if self._end is None and self._has_ended():
             self._end_group()
             self._end = self._describe(self._process.wait())
+            self._put_log()
+        elif self._end is None and time.monotonic() >= self._put_due:
+            self._put_due = time.monotonic() + _LOG_EVERY_S
             self._put_log()
         return self._end
 
@@ -160,9 +166,13 @@ class ProcessRunner:
         return RunnerEnd(code, f"{how}: {line}" if line else how)
 
     def _put_log(self) -> None:
-        if self._store is not None:
-            with suppress(StoreError, OSError):  # the job goes on without
+        if self._store is None:
+            return
+        with suppress(StoreError, OSError):  # the job goes on without
+            size = self._log.stat().st_size
+            if size > self._put_bytes:
                 self._store.put(self._log_key, _read_tail(self._log))
+                self._put_bytes = size
 
 
 def _read_tail(log: Path) -> bytes:

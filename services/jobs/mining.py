@@ -111,11 +111,14 @@ def _is_new(destination: Store) -> bool:
 
 def _plan(spec: MineSpec, source: Source, settings: LabelingSettings, destination: Store) -> PlannedSet:
     if spec.growth == "none":
-        return start_label_set(destination, *freeze_plan(assign_shards(source.rows), settings))
+        return start_label_set(
+            destination, *freeze_plan(assign_shards(source.rows, max_rows=spec.shard_images), settings)
+        )
     planned = open_for_growth(destination, settings)
     if spec.growth == "new-images":
-        return add_new_images(destination, planned, source.rows)
-    return add_failed_images(destination, planned, find_committed(destination, planned), source.rows)
+        return add_new_images(destination, planned, source.rows, max_rows=spec.shard_images)
+    committed = find_committed(destination, planned)
+    return add_failed_images(destination, planned, committed, source.rows, max_rows=spec.shard_images)
 
 
 def _run_here(

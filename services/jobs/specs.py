@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dap_core.errors import InputError
+from dap_core.label_sets.plan_shards import MAX_SHARD_ROWS
 from services.storage import open_store
 
 
@@ -139,6 +140,8 @@ class MineSpec(JobSpec, SourceFields, LabelingFields):
     """What is added to a label set that is there."""
     max_failures: float = Field(0.05, ge=0, le=1)
     """Share of failed images above which the run stops early."""
+    shard_images: int = Field(MAX_SHARD_ROWS, ge=1, le=MAX_SHARD_ROWS)
+    """Images in a shard at most. A labeler works on one shard at a time, so few images in large shards use few."""
     labelers: int | None = Field(None, ge=1)
     """Processes on Ray that label; left out, one process labels."""
     ray: str | None = None

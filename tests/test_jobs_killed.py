@@ -1,0 +1,135 @@
+"""Services, runners, Ray heads and whole machines are killed while jobs are under way; every job goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dap_client import Job
+
+from dap_core.label_sets import open_label_set, verify_label_set
+from dap_core.stores import SubStore
+from dap_core.training.runs import read_metrics
+from services.jobs.job_store import JobStore
+from tests.detector_builders import TINY
+from tests.killed_services import Services, make_services
+from tests.mining_builders import write_colour_folder
+from tests.s3_servers import S3Server
+from tests.training_driver import CHANGES
+
+NUM_IMAGES, SHARD_IMAGES = 120, 4
+NUM_STEPS, SAVE_EVERY = 240, 8
+MODEL = {"classifier": TINY, "weights": "random"}
+
+
+@pytest.fixture
+def services(servers: dict[str, S3Server], tmp_path: Path) -> Iterator[Services]:
+    with make_services(servers["juicefs"], tmp_path) as made:
+        pictures = write_colour_folder(tmp_path / "photos", NUM_IMAGES)
+        for path in sorted(pictures.rglob("*.png")):
+            made.store.put(f"data/photos/{path.relative_to(pictures).as_posix()}", path.read_bytes())
+        yield made
+
+
+def make_mine(services: Services, **fields: Any) -> dict[str, Any]:
+    places = {"source": [services.place("photos")], "out": services.place("labels")}
+    slow = {"engine": "torch", "precision": "float32", "short_sides": [128, 192]}
+    return {"kind": "mine", "labels": ["goldfish"], **places, **slow, **MODEL, "shard_images": SHARD_IMAGES, **fields}
+
+
+def make_pretrain(services: Services, **fields: Any) -> dict[str, Any]:
+    places = {"label_set": services.place("labels"), "out": services.place("pretrained")}
+    changes = {**CHANGES, "num_steps": str(NUM_STEPS)}
+    return {
+        "kind": "pretrain",
+        "changes": changes,
+        "decoders": 0,
+        "save_every": SAVE_EVERY,
+        **places,
+        **MODEL,
+        **fields,
+    }
+
+
+def check_labels(services: Services, num_images: int = NUM_IMAGES) -> None:
+    """All images, each once."""
+    label_set = open_label_set(SubStore(services.store, "data/labels"))
+    keys = [row.key for row in label_set.rows()]
+    assert (verify_label_set(label_set), label_set.manifest.state) == ([], "complete")
+    assert (len(keys), len(set(keys))) == (num_images, num_images)
+    assert len(list(services.store.list_objects("data/labels/data/"))) == num_images // SHARD_IMAGES
+
+
+def check_metrics(services: Services, num_steps: int = NUM_STEPS) -> None:
+    """All steps, each once."""
+    metrics = read_metrics(SubStore(services.store, "data/pretrained"))
+    assert [one.step for one in metrics] == list(range(num_steps))
+
+
+def check_history(services: Services, job: Job, num_attempts: int) -> None:
+    """Each attempt is still there with its events."""
+    attempts = {int(event.id.partition(".")[0]) for event in JobStore(services.store).read_events(job.id)}
+    assert attempts == set(range(1, num_attempts + 1))
+
+
+def test_a_mine_job_goes_on_when_its_runner_and_then_a_service_are_killed(services: Services):
+    client = services.start()
+    job = client.jobs.submit(make_mine(services))
+    services.wait_for_more(out := services.place("labels"), than=0)
+    services.kill_runner(job)
+    services.wait_for_more(out)
+    services.kill_service(0)
+    services.wait_for_more(out)
+    assert job.wait(timeout_s=120).state == "SUCCEEDED", job.values
+    assert job.values["attempt"] == 2, "the service that was left went on with the runner that was there"
+    check_labels(services)
+    check_history(services, job, 2)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["mine", "pretrain"])
+def test_a_job_goes_on_after_any_kill(services: Services, kind: str):
+    client = services.start()
+    job = client.jobs.submit(make_mine(services))
+    if kind == "pretrain":
+        assert job.wait(timeout_s=120).state == "SUCCEEDED", job.values
+        job = client.jobs.submit(make_pretrain(services))
+    out = services.place("labels" if kind == "mine" else "pretrained")
+    services.wait_for_more(out, than=0)
+    services.kill_runner(job)
+    services.wait_for_more(out)
+    services.kill_service(0)
+    services.wait_for_more(out)
+    services.kill_machine()
+    done = services.count_done(out)
+    job = services.start().jobs.get(job.id)
+    services.wait_for_more(out, than=done)
+    assert job.wait(timeout_s=240).state == "SUCCEEDED", job.values
+    if kind == "mine":
+        check_labels(services)
+    else:
+        check_metrics(services)
+    check_history(services, job, job.values["attempt"])
+    assert job.values["attempt"] == 3
+
+
+@pytest.mark.soak
+@pytest.mark.cluster
+@pytest.mark.parametrize("kind", ["mine", "pretrain"])
+def test_a_job_on_ray_goes_on_when_the_head_is_killed(services: Services, kind: str):
+    client = services.start()
+    job = client.jobs.submit(make_mine(services, labelers=2 if kind == "mine" else None))
+    if kind == "pretrain":
+        assert job.wait(timeout_s=120).state == "SUCCEEDED", job.values
+        job = client.jobs.submit(make_pretrain(services, workers=2))
+    out = services.place("labels" if kind == "mine" else "pretrained")
+    services.wait_for_more(out, than=0)
+    services.kill_ray_head(job)
+    services.wait_for_more(out, than=services.count_done(out) + 2)
+    assert job.wait(timeout_s=240).state == "SUCCEEDED", job.values
+    if kind == "mine":
+        check_labels(services)
+    else:
+        check_metrics(services)
