@@ -24,7 +24,7 @@ def running_jobs(settings: ServiceSettings) -> Iterator[None]:
         yield
         return
     jobs = JobStore(open_store(settings.store))
-    options = ReconcilerOptions(limits=JobLimits(total=settings.max_jobs))
+    options = ReconcilerOptions(limits=JobLimits(total=settings.max_jobs, per_kind=settings.max_jobs_per_kind))
     reconciler = Reconciler(jobs, ProcessLauncher(jobs.store), options)
     is_over = Event()
     thread = Thread(target=reconciler.run, args=(is_over,), name="dap-jobs", daemon=True)

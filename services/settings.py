@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dap_core.errors import InputError
+from services.jobs.kinds import KINDS
 
 _PREFIX = "DAP_"
 
@@ -56,6 +57,8 @@ class ServiceSettings(BaseModel):
     environment; left out, the folder `data` of the store."""
     max_jobs: int = Field(1, ge=0, le=1000)
     """Jobs that this service runs at the same time; others wait. 0 runs none, such as beside another that does."""
+    max_jobs_per_kind: dict[str, int] = Field(default_factory=dict)
+    """Of these kinds at most so many, within `max_jobs`; in the environment such as `mine=2,pretrain=1`."""
     max_job_processes: int = Field(16, ge=1)
     """Labelers, workers or decoders that a job may ask for."""
 
@@ -63,6 +66,23 @@ class ServiceSettings(BaseModel):
     @classmethod
     def _split_places(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("max_jobs_per_kind", mode="before")
+    @classmethod
+    def _split_limits(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        return {kind.strip(): number.strip() for kind, _, number in pairs}
+
+    @field_validator("max_jobs_per_kind")
+    @classmethod
+    def _check_limits(cls, limits: dict[str, int]) -> dict[str, int]:
+        for kind, number in limits.items():
+            if kind not in KINDS or number < 0:
+                known = ", ".join(KINDS)
+                raise ValueError(f"expected KIND=NUMBER with a kind of {known}, got {kind}={number}")
+        return limits
 
     @model_validator(mode="after")
     def _check_replicas(self) -> ServiceSettings:

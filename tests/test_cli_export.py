@@ -13,8 +13,10 @@ from clients.cli.export import ExportFormat, VocFlavorName
 from clients.cli.main import app
 from dap_core.datasets.voc import VOC_FLAVORS
 from dap_core.exports import EXPORTERS
+from dap_core.stores import LocalStore
 from tests.export_builders import encode_plain, make_boxes_row, make_ugly_set
 from tests.label_set_builders import make_label_set
+from tests.s3_servers import S3Server
 
 
 def run(*arguments: object) -> Result:
@@ -59,7 +61,7 @@ def test_links_that_became_copies_and_rotated_images_are_warned_of(tmp_path: Pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--min-score", "nan"), "min_score must be a number"),
+        (("--min-score", "nan"), "min_score: Input should be a finite number, got nan"),
         (("--format", "tfrecord"), "tfrecord"),
     ],
 )
@@ -100,3 +102,23 @@ def test_a_file_name_that_cannot_be_is_one_failure_and_the_rest_is_mined(tmp_pat
     assert "2 x unreadable-file" in result.stderr
     quoted = f"'{tmp_path / 'label [set] ü'}'"
     assert f"dap show {quoted}   dap stats {quoted}" in result.stdout
+
+
+def test_an_export_goes_to_a_bucket_and_a_second_time_finds_all_there(
+    tmp_path: Path, servers: dict[str, S3Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_ugly_set(tmp_path / "labels")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", servers["juicefs"].url)
+    store = servers["juicefs"].make_store("coco")
+    for _ in range(2):
+        result = run("export", tmp_path / "labels", "--out", store.uri, "--json")
+        assert result.exit_code == 0, result.stderr
+    assert run("export", tmp_path / "labels", "--out", tmp_path / "coco").exit_code == 0
+    local = LocalStore(tmp_path / "coco")
+    assert {one.key for one in store.list_objects()} == {one.key for one in local.list_objects()}
+    assert all(store.get(one.key) == local.get(one.key) for one in local.list_objects())
+    store.put("other.txt", b"mine")
+    refused = run("export", tmp_path / "labels", "--out", store.uri)
+    assert (refused.exit_code, "holds other objects, such as other.txt" in refused.stderr) == (2, True)
+    linked = run("export", tmp_path / "labels", "--out", store.uri, "--images", "link")
+    assert (linked.exit_code, "links need a local folder" in linked.stderr) == (2, True)

@@ -50,8 +50,15 @@ def test_compose_opens_one_port_on_loopback_and_sets_only_known_settings():
 
 
 def test_settings_come_from_the_environment_and_what_is_given_goes_first():
-    settings = read_settings({"DAP_PORT": "9000", "DAP_MAX_IN_FLIGHT": "5", "DAP_OTHER": "x"}, port=9001)
+    given = {
+        "DAP_PORT": "9000",
+        "DAP_MAX_IN_FLIGHT": "5",
+        "DAP_OTHER": "x",
+        "DAP_MAX_JOBS_PER_KIND": "mine=2, export=1",
+    }
+    settings = read_settings(given, port=9001)
     assert (settings.port, settings.max_in_flight, settings.classifier) == (9001, 5, "lite0")
+    assert settings.max_jobs_per_kind == {"mine": 2, "export": 1}
 
 
 @pytest.mark.parametrize(
@@ -62,6 +69,8 @@ def test_settings_come_from_the_environment_and_what_is_given_goes_first():
         ({"deadline_s": "soon"}, r"deadline_s: .*valid number.*got 'soon'"),
         ({"num_replicas": 3, "max_replicas": 2}, "max_replicas .2. must not be below num_replicas .3."),
         ({"replicas": 2}, "replicas: Extra inputs"),
+        ({"max_jobs_per_kind": "mine"}, "max_jobs_per_kind.mine: .*valid integer"),
+        ({"max_jobs_per_kind": "label=1"}, "expected KIND=NUMBER with a kind of mine, .*, got label=1"),
     ],
 )
 def test_wrong_settings_are_named(given: dict[str, object], message: str):

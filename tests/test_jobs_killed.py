@@ -13,8 +13,8 @@ from dap_core.label_sets import open_label_set, verify_label_set
 from dap_core.stores import SubStore
 from dap_core.training.runs import read_metrics
 from services.jobs.job_store import JobStore
+from tests.bucket_services import Services, make_services
 from tests.detector_builders import TINY
-from tests.killed_services import Services, make_services
 from tests.mining_builders import write_colour_folder
 from tests.s3_servers import S3Server
 from tests.training_driver import CHANGES
@@ -78,7 +78,7 @@ def test_a_mine_job_goes_on_when_its_runner_and_then_a_service_are_killed(servic
     client = services.start()
     job = client.jobs.submit(make_mine(services))
     services.wait_for_more(out := services.place("labels"), than=0)
-    services.kill_runner(job)
+    services.signal_runner(job)
     services.wait_for_more(out)
     services.kill_service(0)
     services.wait_for_more(out)
@@ -98,7 +98,7 @@ def test_a_job_goes_on_after_any_kill(services: Services, kind: str):
         job = client.jobs.submit(make_pretrain(services))
     out = services.place("labels" if kind == "mine" else "pretrained")
     services.wait_for_more(out, than=0)
-    services.kill_runner(job)
+    services.signal_runner(job)
     services.wait_for_more(out)
     services.kill_service(0)
     services.wait_for_more(out)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clients.cli.console import print_json, reports_errors, stdout, warn
+from clients.cli.job_options import JobOptions
+from clients.cli.option_groups import takes_groups
+from clients.cli.source_options import make_absolute
 
 if TYPE_CHECKING:
-    from dap_core.exports import ExportReport
+    from services.jobs.records import JobRecord
 
 
 class ExportFormat(StrEnum):
@@ -52,9 +54,11 @@ class VocFlavorName(StrEnum):
 
 
 @reports_errors
+@takes_groups
 def export(
     label_set: Annotated[str, typer.Argument(help="A label set.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", help="A new or empty folder.")],
+    job: JobOptions,
+    out: Annotated[str, typer.Option("--out", help="A new or empty folder, or s3://bucket/prefix.")],
     format_: Annotated[ExportFormat, typer.Option("--format", help="The format to write.")] = ExportFormat.COCO,
     images: Annotated[
         ExportedImages, typer.Option(help="Copy the images, link to the source files, or write annotations only.")
@@ -67,7 +71,6 @@ def export(
     voc_flavor: Annotated[
         VocFlavorName, typer.Option(help="How voc counts corners; docs/formats.md says who reads which.")
     ] = VocFlavorName.DEVKIT,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Write the boxes of a label set for other tools.
 
@@ -77,33 +80,40 @@ def export(
     [bold]dap export labels/ --format coco --out coco/[/bold]
     [bold]dap export labels/ --format yolo --images link --min-score 0.5 --out yolo/[/bold]
     """
-    from dap_core.exports import ExportOptions, export_label_set
-    from services.places import open_label_set_at
+    from clients.cli.job_running import run_or_print
 
-    options = ExportOptions(
-        images=images.value,
-        classes=classes.value if classes else None,
-        min_score=min_score,
-        voc_flavor=voc_flavor.value,
-    )
-    report = export_label_set(open_label_set_at(label_set), out, format_.value, options)
-    _warn_of_losses(report, images)
+    fields = {
+        "label_set": make_absolute(label_set),
+        "out": make_absolute(out),
+        "format": format_.value,
+        "images": images.value,
+        "classes": classes.value if classes else None,
+        "min_score": min_score,
+        "voc_flavor": voc_flavor.value,
+    }
+    run_or_print("export", fields, options=job)
+
+
+def report_export(record: JobRecord, *, as_json: bool) -> None:
+    """Prints what an export wrote, and what it could not carry over."""
+    result = record.result or {}
+    _warn_of_losses(result)
     if as_json:
-        print_json({"format": format_.value, "out": str(out), **asdict(report)})
+        print_json(result)
         return
-    left_out = f", {report.num_failures_left_out} failed images left out" if report.num_failures_left_out else ""
-    written = f"{report.num_images} images with {report.num_boxes} boxes written to {out}{left_out}"
-    stdout.print(written, markup=False, soft_wrap=True)
-    if report.lost:
-        stdout.print(f"this format has no place for: {'; '.join(report.lost)}", markup=False)
+    failed = result["num_failures_left_out"]
+    written = f"{result['num_images']} images with {result['num_boxes']} boxes written to {result['out']}"
+    stdout.print(f"{written}{f', {failed} failed images left out' if failed else ''}", markup=False, soft_wrap=True)
+    if result["lost"]:
+        stdout.print(f"this format has no place for: {'; '.join(result['lost'])}", markup=False)
 
 
-def _warn_of_losses(report: ExportReport, images: ExportedImages) -> None:
-    if report.num_rotated and images is ExportedImages.NONE:
-        warn(f"{report.num_rotated} images carry an EXIF orientation; boxes fit them only when read upright")
-    if report.num_boxes_left_out:
-        warn(f"{report.num_boxes_left_out} boxes of a lower score left out")
-    if report.num_copied_instead:
-        warn(f"{report.num_copied_instead} images copied, as they are rotated, or changed or gone at their source")
-    if report.num_renamed:
-        warn(f"{report.num_renamed} images could not keep their names; names.csv says which is which")
+def _warn_of_losses(result: Mapping[str, Any]) -> None:
+    if result["num_rotated"] and not result["images_written"]:
+        warn(f"{result['num_rotated']} images carry an EXIF orientation; boxes fit them only when read upright")
+    if result["num_boxes_left_out"]:
+        warn(f"{result['num_boxes_left_out']} boxes of a lower score left out")
+    if result["num_copied_instead"]:
+        warn(f"{result['num_copied_instead']} images copied, as they are rotated, or changed or gone at their source")
+    if result["num_renamed"]:
+        warn(f"{result['num_renamed']} images could not keep their names; names.csv says which is which")

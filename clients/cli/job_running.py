@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _REPORTS = {
     "mine": ("clients.cli.mine_report", "report_mining"),
     "recut": ("clients.cli.recut", "report_recut"),
+    "export": ("clients.cli.export", "report_export"),
     "train-classifier": ("clients.cli.classifier_report", "report_classifier"),
     "pretrain": ("clients.cli.training_report", "report_training"),
     "self-train": ("clients.cli.training_report", "report_training"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dap_core.errors import InputError
 from services.jobs.classifier_specs import TrainClassifierSpec
 from services.jobs.evaluation_specs import EvaluateSpec, PredictSpec
-from services.jobs.specs import JobSpec, MineSpec, RecutSpec, check_values
+from services.jobs.specs import ExportSpec, JobSpec, MineSpec, RecutSpec, check_values
 from services.jobs.training_specs import FinetuneSpec, PretrainSpec, SelfTrainSpec
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class _Kind:
 _KINDS = {
     "mine": _Kind(MineSpec, "services.jobs.mining", "run_mine"),
     "recut": _Kind(RecutSpec, "services.jobs.recutting", "run_recut"),
+    "export": _Kind(ExportSpec, "services.jobs.exporting", "run_export"),
     "train-classifier": _Kind(TrainClassifierSpec, "services.jobs.classifier_training", "run_train_classifier"),
     "pretrain": _Kind(PretrainSpec, "services.jobs.detector_training", "run_pretrain"),
     "self-train": _Kind(SelfTrainSpec, "services.jobs.self_training", "run_self_train"),

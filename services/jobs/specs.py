@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from dap_core.errors import InputError
 from dap_core.label_sets.plan_shards import MAX_SHARD_ROWS
-from services.storage import open_store
+from services.storage import is_remote, open_store
 
 
 def check_place(place: str) -> str:
@@ -170,6 +170,30 @@ class RecutSpec(JobSpec):
     nms_iou: float | None = None
     images: Literal["keep", "reference"] = "keep"
     """Whether embedded images are copied, or referred to where they were mined from (faster, smaller)."""
+
+
+class ExportSpec(JobSpec):
+    """Write the boxes of a label set in the format of another tool."""
+
+    kind: Literal["export"] = "export"
+    label_set: Place
+    out: Place
+    """A new or empty folder, or a place in a bucket."""
+    format: Literal["coco", "voc", "yolo", "label-studio", "fiftyone", "cvat", "huggingface"] = "coco"
+    images: Literal["copy", "link", "none"] = "copy"
+    """Copy the images, link to the source files, or write annotations only."""
+    classes: Literal["all", "used"] | None = None
+    """All classes of the label set, or those with a box; left out, what suits the format."""
+    min_score: float = Field(0.0, allow_inf_nan=False)
+    """Boxes of a lower score are left out; their images stay."""
+    voc_flavor: Literal["devkit", "plus-one", "zero-based-int", "zero-based-float"] = "devkit"
+    """How corners are counted in VOC files."""
+
+    @model_validator(mode="after")
+    def _check_links(self) -> ExportSpec:
+        if self.images == "link" and is_remote(self.out):
+            raise ValueError("links need a local folder; with a bucket give images copy or none")
+        return self
 
 
 def check_values(model: type[F], values: Any, place: str) -> F:

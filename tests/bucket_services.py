@@ -1,4 +1,4 @@
-"""Two real services on one bucket of a server that ignores If-None-Match, and what kills them and their runners."""
+"""Real services on one bucket of a server that ignores If-None-Match, and what kills them and their runners."""
 
 from __future__ import annotations
 
@@ -45,6 +45,11 @@ class Services:
             self.running.append(self.stack.enter_context(run_server(command, log, environment=self.environment)))
         return self.stack.enter_context(Client(self.running[-1].url))
 
+    @property
+    def urls(self) -> list[str]:
+        """Where they answer."""
+        return [one.url for one in self.running]
+
     def place(self, name: str) -> str:
         """A place that jobs may read and write."""
         return f"{self.store.uri}/data/{name}"
@@ -53,9 +58,12 @@ class Services:
         """SIGKILL to a service; the runners that it started go on."""
         os.kill(self.running[number].pid, signal.SIGKILL)
 
-    def kill_runner(self, job: Job) -> None:
-        """SIGKILL to the process that runs a job."""
-        os.kill(self.read_record(job).pid or 0, signal.SIGKILL)
+    def signal_runner(self, job: Job, number: signal.Signals = signal.SIGKILL) -> int:
+        """A signal to the process that runs a job; its id."""
+        pid = self.read_record(job).pid
+        assert pid
+        os.kill(pid, number)
+        return pid
 
     def kill_machine(self) -> None:
         """What a machine that fails takes with it: the services, the runners, and all that these started."""
