@@ -122,7 +122,9 @@ def _answer(
             on_ready()
 
     keys = KeyRing(open_store(settings.store), required=not settings.is_loopback)
-    app = create_app(labeling, keys=keys, settings=settings, jobs=open_desk(settings))
+    desk = open_desk(settings)
+    desk.warm_up()
+    app = create_app(labeling, keys=keys, settings=settings, jobs=desk)
     server = Server(uvicorn.Config(app, **SERVER_OPTIONS))
     for number in (signal.SIGINT, signal.SIGTERM):  # for when the server hands a signal on that has ended it
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))

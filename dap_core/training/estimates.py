@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dap_core.training.recipe_entries import RecipeEntry
+from dap_core.training.train_recipe import DetectorRecipe
 
 _PAPER_HOURS = 1.8
 _PAPER_IMAGES = 32 * 40_038
@@ -72,7 +73,11 @@ def estimate_time(entry: RecipeEntry) -> Estimate:
     """The time of a recipe: the text's own where it has one."""
     if entry.published_hours is not None:
         return Estimate(3600 * entry.published_hours, PAPER_RATE.machine, "text, section 4.1", is_scaled=False)
-    recipe = entry.recipe
+    return scale_time(entry.recipe)
+
+
+def scale_time(recipe: DetectorRecipe) -> Estimate:
+    """The time of a recipe, whatever was changed in it, by its images and their size."""
     rate = PAPER_RATE if recipe.full_size else LAPTOP_RATE
     squares = recipe.batch_size * recipe.num_steps * _mean_square(recipe.augment.short_sides)
     return Estimate(squares / rate.squares_per_s, rate.machine, rate.source, is_scaled=True)

@@ -41,7 +41,7 @@ class JobsQuery(StrictQuery):
 
 
 class PlanAnswer(BaseModel):
-    """What a job would do: the estimate is of kind mine alone, a refusal is why it would fail."""
+    """What a job would do: the estimate is of kind mine and of training, a refusal is why it would fail."""
 
     kind: str
     spec: dict[str, Any]

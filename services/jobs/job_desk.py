@@ -99,6 +99,10 @@ class JobDesk:
         """What happened in a job after the event of that id. Raises JobRecordError, StoreError."""
         return list(self._jobs.read_events(job, after))
 
+    def warm_up(self) -> None:
+        """Begins to read the list of jobs, so that nobody has to wait for it later."""
+        self._index.warm_up()
+
     def list_jobs(self, caller: Caller, wanted: JobFilter) -> list[IndexedJob]:
         """Jobs that the caller sees, newest first."""
         return self._index.list_jobs(caller, wanted)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from dap_core.errors import DapError
@@ -104,6 +105,15 @@ class JobIndex:
                 self._change(new)
             self._read_at = self._clock()
             self._took_s = self._read_at - began
+
+    def warm_up(self) -> None:
+        """Begins to read, so that the first caller need not wait for it."""
+
+        def read() -> None:
+            with suppress(DapError):  # then the first caller does it
+                self.refresh()
+
+        threading.Thread(target=read, name="dap-job-index", daemon=True).start()
 
     def _refresh_if_old(self) -> None:
         if self._read_at == float("-inf"):

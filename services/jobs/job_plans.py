@@ -11,6 +11,7 @@ from dap_core.label_sets.key_index import count_keys
 from dap_core.label_sets.plan import assign_shards
 from dap_core.label_sets.plan_shards import MAX_SHARD_ROWS
 from services.jobs.specs import JobSpec, MineSpec
+from services.jobs.training_specs import FinetuneSpec, PretrainSpec, SelfTrainSpec
 from services.sources import LabelledSource, open_labelled_source
 
 if TYPE_CHECKING:
@@ -85,16 +86,36 @@ def describe_plan(overview: Overview, unknown: UnknownLabels) -> dict[str, Any]:
 
 
 def plan_job(spec: JobSpec) -> dict[str, Any]:
-    """The spec, what it would do where that is known (mine), warnings, and why it would be refused, as JSON values.
+    """The spec, what it would do (mine) or how long it takes (training), warnings, and why it would be refused.
+
+    All of it as JSON values; only the source of kind mine is looked at.
 
     Raises StoreError only when the store of the source does not answer.
     """
     plan: dict[str, Any] = {"kind": spec.kind, "spec": spec.model_dump(mode="json")}
     try:
-        found = _plan_mining(spec) if isinstance(spec, MineSpec) else {}
+        found = _plan(spec)
     except InputError as error:
         found = {"refusal": str(error)}
     return {**plan, "estimate": None, "warnings": [], "refusal": None, **found}
+
+
+def _plan(spec: JobSpec) -> dict[str, Any]:
+    if isinstance(spec, MineSpec):
+        return _plan_mining(spec)
+    return _plan_training(spec) if isinstance(spec, PretrainSpec | FinetuneSpec | SelfTrainSpec) else {}
+
+
+def _plan_training(spec: PretrainSpec | FinetuneSpec | SelfTrainSpec) -> dict[str, Any]:
+    from dap_core.training.estimates import scale_time  # here: they need torch
+    from dap_core.training.recipe_changes import change_recipe
+    from dap_core.training.recipes import get_train_recipe
+
+    recipe = change_recipe(get_train_recipe(spec.recipe), spec.changes)
+    time = scale_time(recipe)
+    shown = {"steps": recipe.num_steps, "images_shown": recipe.num_steps * recipe.batch_size}
+    rough = {"seconds": round(time.seconds), "on": time.machine, "source": time.source}
+    return {"estimate": {"recipe": spec.recipe, **shown, **rough}}
 
 
 def _plan_mining(spec: MineSpec) -> dict[str, Any]:
