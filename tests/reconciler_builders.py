@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -31,7 +30,7 @@ from services.jobs.records import JobRecord, JobState
 from services.jobs.specs import MineSpec
 from tests.detector_builders import TINY
 
-BEAT_S, STALE_S = 0.1, 2.0
+BEAT_S, STALE_S = 0.1, 4.0
 """Of runners, and for tests of those that fall silent."""
 OPTIONS = ReconcilerOptions(
     stale_s=10.0, lease_s=1.0, retry_pause_s=0.05, survey_s=0.05, pass_s=0.02, max_idle=3, limits=JobLimits(total=2)
@@ -41,8 +40,8 @@ DIE = "die"
 
 
 def make_mine_spec(images: Path | str, out: Path | str) -> MineSpec:
-    """Mining with a tiny network of random weights."""
-    fields: dict[str, Any] = {"source": (str(images),), "out": str(out), "labels": ("goldfish",)}
+    """Mining with a tiny network of random weights, in shards of two images."""
+    fields: dict[str, Any] = {"source": (str(images),), "out": str(out), "labels": ("goldfish",), "shard_images": 2}
     return MineSpec(classifier=TINY, weights="random", engine="torch", precision="float32", short_sides=(64,), **fields)
 
 
@@ -118,8 +117,7 @@ def _run(root: str, job: str, pause_s: float | str, environment: Mapping[str, st
 
 
 def prepare_mining(pause_s: float | str) -> None:
-    """Has this process mine in shards of two images, and take its time after each."""
-    mining.assign_shards = partial(mining.assign_shards, max_rows=2)  # type: ignore[attr-defined]
+    """Has this process take its time after each shard."""
     commit = mining.MiningCounts.commit_shard
 
     def commit_slowly(self: Any, entry: Any) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 OpenvinoPrecision = Literal["float32", "bfloat16"]
+_EXAMPLE_SHAPE = (2, 3, 96, 128)
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -56,6 +57,7 @@ class OpenvinoEngine:
         self._requests: LifoQueue[Any] = LifoQueue()
         for _ in range(self.lanes):
             self._requests.put(compiled.create_infer_request())
+        self.forward(torch.zeros(_EXAMPLE_SHAPE))  # alone: the first tensors of two threads at once can deadlock
         self._scale = [np.float32(1 / (255 * std)) for std in classifier.std]
         self._shift = [np.float32(-mean / std) for mean, std in zip(classifier.mean, classifier.std, strict=True)]
 
@@ -109,6 +111,6 @@ def has_native_bfloat16() -> bool:
 def _convert(openvino: Any, backbone: nn.Module) -> Any:
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # tracing, which the converter does, is deprecated in torch
-        model = openvino.convert_model(backbone, example_input=torch.zeros(2, 3, 96, 128))
+        model = openvino.convert_model(backbone, example_input=torch.zeros(_EXAMPLE_SHAPE))
     model.reshape([-1, 3, -1, -1])
     return model
