@@ -97,7 +97,7 @@ def test_what_cannot_be_has_its_status(services: Services, tokens: dict[str, str
     body = make_mine()
     job = httpx.post(first, json=body, headers=ann, timeout=60).json()["id"]
     assert httpx.get(f"{second}/{job}", headers=bob, timeout=60).status_code == 404
-    assert httpx.post(f"{second}/{job}/resume", headers=ann, timeout=60).status_code == 409
+    assert httpx.post(f"{second}/{job}/retry-failed", headers=ann, timeout=60).status_code == 409
     assert httpx.post(second, json=make_mine(colour="red"), headers=ann, timeout=60).status_code == 422
     inside = make_mine(out=services.place("photos/labels"))
     assert httpx.post(second, json=inside, headers=ann, timeout=60).status_code == 409
