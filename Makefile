@@ -4,6 +4,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data/imagenet-320
 DRAWN ?= ../shared/data/kangaroo
 
+# where this is set, every process that a test starts compiles the project anew
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help

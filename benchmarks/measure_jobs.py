@@ -14,15 +14,15 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from dap_client import Client
 from measure_mining import describe_machine
 
 from dap_core.datasets import open_source
-from services.bare_labeler import EncodedImage, read_images
-from services.launching import run_server, serve_command
-from services.loads import Call, LoadResult, run_closed_loop
+from services.bare_labeler import read_images
+from services.launching import run_server
+from services.loads import LoadResult, run_closed_loop
+from services.measuring import make_contestant
 
 NUM_CALLS = 60
 """One after the other, in each of the rounds, idle and busy in turn."""
@@ -44,20 +44,14 @@ class Round:
         return self.busy.percentile_s(percent) / self.idle.percentile_s(percent)
 
 
-def make_calls(images: list[EncodedImage]) -> list[Call]:
-    """Requests for the boxes of one image each."""
-    return [Call(f"/v1/boxes?labels={quote(label)}", data, "image/jpeg") for data, label in images]
-
-
 def measure(images: Path, folder: Path) -> list[Round]:
     """Rounds on one service whose store is in `folder`."""
-    calls = make_calls(read_images(open_source([images]), NUM_CALLS))
     store = folder / "store"
     shutil.copytree(images, store / "data" / "photos")
-    command = serve_command("--store", str(store), "--max-jobs", "1", "--no-ray")
-    rounds = []
-    with run_server(command, folder / "service.log") as server:
-        client = Client(server.url)
+    encoded = read_images(open_source([images]), NUM_CALLS)
+    service = make_contestant("service", encoded, "--store", str(store), "--max-jobs", "1", "--no-ray")
+    calls, rounds = service.calls, []
+    with run_server(service.command, folder / "service.log") as server, Client(server.url) as client:
         run_closed_loop(server.url, calls[:10], in_flight=1)
         for number in range(NUM_ROUNDS):
             idle = run_closed_loop(server.url, calls, in_flight=1)

@@ -1,4 +1,4 @@
-"""What a service can be told, typed and checked; the only reader of the environment."""
+"""What a service can be told, typed and checked; the only reader of `DAP_*` variables."""
 
 from __future__ import annotations
 

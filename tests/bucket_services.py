@@ -9,22 +9,27 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 from dap_client import Client, Job
 
-from dap_core.stores import SubStore
+from dap_core.label_sets import open_label_set, verify_label_set
+from dap_core.stores import LocalStore, SubStore
+from services.copying import copy_objects
 from services.jobs.job_store import JobStore
 from services.jobs.records import JobRecord
 from services.launching import RunningServer, run_server, serve_command
 from services.storage import S3Store
 from tests.detector_builders import TINY
+from tests.mining_builders import write_colour_folder
 from tests.s3_servers import S3_ENVIRONMENT, S3Server
 from tests.service_builders import RAY_ENVIRONMENT
 
 RESTART_S = 120.0
 """How soon a job has to get on after a kill."""
-_MODEL = ("--classifier", TINY, "--weights", "random")
+MODEL = {"classifier": TINY, "weights": "random"}
+_OPTIONS = ("--classifier", TINY, "--weights", "random")
 
 
 @dataclass
@@ -40,7 +45,7 @@ class Services:
     def start(self, num_services: int = 2) -> Client:
         """So many more; a client of the last one."""
         for _ in range(num_services):
-            command = serve_command("--store", self.store.uri, "--no-ray", "--max-jobs", "2", *_MODEL)
+            command = serve_command("--store", self.store.uri, "--no-ray", "--max-jobs", "2", *_OPTIONS)
             log = self.folder / f"service-{len(self.running)}.log"
             self.running.append(self.stack.enter_context(run_server(command, log, environment=self.environment)))
         return self.stack.enter_context(Client(self.running[-1].url))
@@ -53,6 +58,25 @@ class Services:
     def place(self, name: str) -> str:
         """A place that jobs may read and write."""
         return f"{self.store.uri}/data/{name}"
+
+    def put_pictures(self, number: int) -> None:
+        """So many painted images below `data/photos`."""
+        pictures = write_colour_folder(self.folder / "photos", number)
+        copy_objects(LocalStore(pictures), SubStore(self.store, "data/photos"))
+
+    def make_mine(self, out: str, /, **fields: Any) -> dict[str, Any]:
+        """A job that labels them, in a few seconds."""
+        places = {"source": [self.place("photos")], "out": self.place(out)}
+        slow = {"engine": "torch", "precision": "float32", "short_sides": [128, 192]}
+        return {"kind": "mine", "labels": ["goldfish"], **places, **slow, **MODEL, **fields}
+
+    def check_labels(self, out: str, num_images: int, num_shards: int) -> None:
+        """A label set holds all images, each once, and no shard is there twice."""
+        label_set = open_label_set(SubStore(self.store, f"data/{out}"))
+        keys = [row.key for row in label_set.rows()]
+        assert (verify_label_set(label_set), label_set.manifest.state) == ([], "complete")
+        assert (len(keys), len(set(keys))) == (num_images, num_images)
+        assert self.count_done(self.place(out)) == num_shards
 
     def kill_service(self, number: int) -> None:
         """SIGKILL to a service; the runners that it started go on."""

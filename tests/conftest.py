@@ -25,7 +25,7 @@ def _folders_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     """Records of jobs and converted networks go to folders of the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
-        patch.setenv("DAP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from click.testing import Result
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from clients.cli.export import ExportFormat, VocFlavorName
 from clients.cli.main import app
+from dap_core import exports
 from dap_core.datasets.voc import VOC_FLAVORS
 from dap_core.exports import EXPORTERS
 from dap_core.stores import LocalStore
@@ -25,7 +27,7 @@ def run(*arguments: object) -> Result:
 
 
 def test_the_command_offers_every_format_and_flavour() -> None:
-    assert [item.value for item in ExportFormat] == list(EXPORTERS)
+    assert [item.value for item in ExportFormat] == list(EXPORTERS) == list(get_args(exports.ExportFormat))
     assert [item.value for item in VocFlavorName] == list(VOC_FLAVORS)
 
 

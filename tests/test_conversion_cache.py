@@ -19,8 +19,8 @@ IMAGES = torch.linspace(-1, 1, 2 * 3 * 8 * 8).reshape(2, 3, 8, 8)
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("DAP_CACHE", str(tmp_path))
-    return tmp_path / "openvino"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "dap" / "openvino"
 
 
 def make_network(seed: int = 0) -> nn.Module:
@@ -78,7 +78,7 @@ def test_what_is_damaged_is_made_again(folder: Path):
 
 
 def test_a_folder_that_cannot_be_written_costs_the_conversion_alone(folder: Path):
-    folder.write_text("a file")
+    folder.parent.write_text("a file")
     conversions = Conversions()
     for _ in range(2):
         assert conversions.get(make_network()) is not None

@@ -9,34 +9,26 @@ from typing import Any
 import pytest
 from dap_client import Job
 
-from dap_core.label_sets import open_label_set, verify_label_set
 from dap_core.stores import SubStore
 from dap_core.training.runs import read_metrics
 from services.jobs.job_store import JobStore
-from tests.bucket_services import Services, make_services
-from tests.detector_builders import TINY
-from tests.mining_builders import write_colour_folder
+from tests.bucket_services import MODEL, Services, make_services
 from tests.s3_servers import S3Server
 from tests.training_driver import CHANGES
 
 NUM_IMAGES, SHARD_IMAGES = 120, 4
 NUM_STEPS, SAVE_EVERY = 240, 8
-MODEL = {"classifier": TINY, "weights": "random"}
 
 
 @pytest.fixture
 def services(servers: dict[str, S3Server], tmp_path: Path) -> Iterator[Services]:
     with make_services(servers["juicefs"], tmp_path) as made:
-        pictures = write_colour_folder(tmp_path / "photos", NUM_IMAGES)
-        for path in sorted(pictures.rglob("*.png")):
-            made.store.put(f"data/photos/{path.relative_to(pictures).as_posix()}", path.read_bytes())
+        made.put_pictures(NUM_IMAGES)
         yield made
 
 
 def make_mine(services: Services, **fields: Any) -> dict[str, Any]:
-    places = {"source": [services.place("photos")], "out": services.place("labels")}
-    slow = {"engine": "torch", "precision": "float32", "short_sides": [128, 192]}
-    return {"kind": "mine", "labels": ["goldfish"], **places, **slow, **MODEL, "shard_images": SHARD_IMAGES, **fields}
+    return services.make_mine("labels", shard_images=SHARD_IMAGES, **fields)
 
 
 def make_pretrain(services: Services, **fields: Any) -> dict[str, Any]:
@@ -53,19 +45,14 @@ def make_pretrain(services: Services, **fields: Any) -> dict[str, Any]:
     }
 
 
-def check_labels(services: Services, num_images: int = NUM_IMAGES) -> None:
-    """All images, each once."""
-    label_set = open_label_set(SubStore(services.store, "data/labels"))
-    keys = [row.key for row in label_set.rows()]
-    assert (verify_label_set(label_set), label_set.manifest.state) == ([], "complete")
-    assert (len(keys), len(set(keys))) == (num_images, num_images)
-    assert len(list(services.store.list_objects("data/labels/data/"))) == num_images // SHARD_IMAGES
+def check_labels(services: Services) -> None:
+    services.check_labels("labels", NUM_IMAGES, NUM_IMAGES // SHARD_IMAGES)
 
 
-def check_metrics(services: Services, num_steps: int = NUM_STEPS) -> None:
+def check_metrics(services: Services) -> None:
     """All steps, each once."""
     metrics = read_metrics(SubStore(services.store, "data/pretrained"))
-    assert [one.step for one in metrics] == list(range(num_steps))
+    assert [one.step for one in metrics] == list(range(NUM_STEPS))
 
 
 def check_history(services: Services, job: Job, num_attempts: int) -> None:

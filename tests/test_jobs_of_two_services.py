@@ -16,18 +16,13 @@ import httpx
 import pytest
 from dap_client import Client, Job
 
-from dap_core.label_sets import open_label_set, verify_label_set
-from dap_core.stores import SubStore
 from services.jobs.job_store import JobStore
 from services.keys import create_key
 from tests.bucket_services import Services, make_services
-from tests.detector_builders import TINY
-from tests.mining_builders import write_colour_folder
 from tests.s3_servers import S3Server
 
 NUM_IMAGES, SHARD_IMAGES = 110, 2
 CANCELLED_S, STALLED_S = 10.0, 60.0
-MODEL = {"classifier": TINY, "weights": "random", "engine": "torch", "precision": "float32"}
 Make = Callable[..., dict[str, Any]]
 
 
@@ -35,9 +30,7 @@ Make = Callable[..., dict[str, Any]]
 def services(servers: dict[str, S3Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     folder = tmp_path_factory.mktemp("two")
     with make_services(servers["juicefs"], folder) as made:
-        pictures = write_colour_folder(folder / "photos", NUM_IMAGES)
-        for path in sorted(pictures.rglob("*.png")):
-            made.store.put(f"data/photos/{path.relative_to(pictures).as_posix()}", path.read_bytes())
+        made.put_pictures(NUM_IMAGES)
         made.start(2).close()
         yield made
 
@@ -62,18 +55,13 @@ def make_mine(services: Services) -> Make:
     numbers = count()
 
     def make(**fields: Any) -> dict[str, Any]:
-        places = {"source": [services.place("photos")], "out": services.place(f"labels-{next(numbers)}")}
-        slow = {"short_sides": [128, 192], "shard_images": SHARD_IMAGES}
-        return {"kind": "mine", "labels": ["goldfish"], **places, **slow, **MODEL, **fields}
+        return services.make_mine(f"labels-{next(numbers)}", **{"shard_images": SHARD_IMAGES, **fields})
 
     return make
 
 
 def check_labels(services: Services, out: str) -> None:
-    label_set = open_label_set(SubStore(services.store, out.removeprefix(f"{services.store.uri}/")))
-    keys = [row.key for row in label_set.rows()]
-    assert (verify_label_set(label_set), label_set.manifest.state) == ([], "complete")
-    assert (len(keys), len(set(keys))) == (NUM_IMAGES, NUM_IMAGES)
+    services.check_labels(out.rpartition("/")[2], NUM_IMAGES, NUM_IMAGES // SHARD_IMAGES)
 
 
 def test_a_hundred_requests_under_one_key_are_one_job(services: Services, tokens: dict[str, str], make_mine: Make):
@@ -170,4 +158,3 @@ def test_a_suspended_runner_is_shown_taken_over_and_doubles_nothing(
         os.kill(pid, signal.SIGCONT)
     assert other.wait(timeout_s=120).state == "SUCCEEDED"
     check_labels(services, body["out"])
-    assert services.count_done(body["out"]) == NUM_IMAGES // SHARD_IMAGES

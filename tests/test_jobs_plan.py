@@ -9,10 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.bucket_services import MODEL
 from tests.job_api_builders import JobPlace, make_job_place
 from tests.mining_builders import write_colour_folder
-
-TINY = {"classifier": "timm/test_resnet", "weights": "random"}
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def plan(client: httpx.Client, *specs: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_images_and_shards_of_mining_are_counted_and_nothing_is_written(client: httpx.Client, place: JobPlace):
-    [mine] = plan(client, place.make_mine(labels=["goldfish"], shard_images=2, **TINY))
+    [mine] = plan(client, place.make_mine(labels=["goldfish"], shard_images=2, **MODEL))
     assert mine["refusal"] is None
     assert (mine["estimate"]["images"], mine["estimate"]["shards"]) == (6, 3)
     assert mine["estimate"]["top_labels"] == [{"label": "goldfish", "images": 6}]
@@ -45,16 +44,16 @@ def test_images_and_shards_of_mining_are_counted_and_nothing_is_written(client: 
 
 
 def test_labels_that_nobody_knows_are_told_before(client: httpx.Client, place: JobPlace):
-    [mine] = plan(client, place.make_mine(labels=["no such thing"], **TINY))
+    [mine] = plan(client, place.make_mine(labels=["no such thing"], **MODEL))
     assert mine["refusal"].startswith("6 of 6 labelled images (100.0%) have a label that the classifier does not know")
     assert mine["estimate"]["unknown_labels"]["first"][0]["label"] == "no such thing"
-    [gone] = plan(client, place.make_mine(source=[str(place.data / "nowhere")], **TINY))
+    [gone] = plan(client, place.make_mine(source=[str(place.data / "nowhere")], **MODEL))
     assert "nowhere" in gone["refusal"]
 
 
 def test_training_has_its_steps_and_a_rough_time(client: httpx.Client, place: JobPlace):
     places = {"label_set": str(place.data / "labels"), "out": str(place.data / "made")}
-    train = {"kind": "pretrain", **places, **TINY}
+    train = {"kind": "pretrain", **places, **MODEL}
     long, short = ({**train, "changes": {"num_steps": steps, "milestones": ""}} for steps in ("400", "100"))
     for spec, steps in ((long, 400), (short, 100)):
         [pretrain] = plan(client, spec)

@@ -11,12 +11,11 @@ from typer.testing import CliRunner
 from clients.cli.main import app
 from dap_core.datasets import make_synthetic_set
 from dap_core.stores import LocalStore
-from tests.bucket_services import Services, make_services
+from tests.bucket_services import MODEL, Services, make_services
 from tests.mining_builders import write_colour_folder
 from tests.s3_servers import S3Server
 
 SHORT = {"num_steps": "2", "milestones": "1", "warmup_steps": "0", "batch_size": "2", "augment.short_sides": "64"}
-TINY = {"classifier": "timm/test_resnet", "weights": "random"}
 
 
 @pytest.fixture
@@ -36,8 +35,8 @@ def test_one_request_goes_from_a_bucket_of_images_to_ap(services: Services) -> N
     drawn = {"data": services.place("drawn/annotations.json")}
     trained = {"changes": SHORT, "decoders": 0}
     labels, pretrained, tuned, report = map(services.place, ("labels", "pretrained", "tuned", "report"))
-    mine = {"kind": "mine", "source": [services.place("photos")], "labels": ["goldfish"], "out": labels, **TINY}
-    pretrain = {"kind": "pretrain", "label_set": {"job": 0}, "out": pretrained, **TINY, **trained}
+    mine = {"kind": "mine", "source": [services.place("photos")], "labels": ["goldfish"], "out": labels, **MODEL}
+    pretrain = {"kind": "pretrain", "label_set": {"job": 0}, "out": pretrained, **MODEL, **trained}
     finetune = {"kind": "finetune", "checkpoint": {"job": 1}, "out": tuned, **drawn, **trained}
     evaluate = {"kind": "evaluate", "detector": {"job": 2}, "out": report, "short_side": 64, **drawn}
     client = services.start(1)

@@ -109,7 +109,7 @@ def report_export(record: JobRecord, *, as_json: bool) -> None:
 
 
 def _warn_of_losses(result: Mapping[str, Any]) -> None:
-    if result["num_rotated"] and not result["images_written"]:
+    if result["num_rotated"] and result["images"] == ExportedImages.NONE:
         warn(f"{result['num_rotated']} images carry an EXIF orientation; boxes fit them only when read upright")
     if result["num_boxes_left_out"]:
         warn(f"{result['num_boxes_left_out']} boxes of a lower score left out")

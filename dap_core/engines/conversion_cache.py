@@ -6,11 +6,12 @@ What is kept is found by all that it depends on: weights, structure, versions. I
 from __future__ import annotations
 
 import hashlib
+import inspect
 import logging
 import os
 import tempfile
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from dap_core.checkpoints import hash_tensors
 
 _LIBRARIES = ("torch", "torchvision", "timm")
 _KNOWN = (*_LIBRARIES, "dap_core")
-_LAYOUT = "1"
 MAX_KEPT = 8
 """Networks in the cache, each as large as its weights; those that were not used for the longest time make room."""
 _log = logging.getLogger(__name__)
@@ -53,43 +53,35 @@ def read_or_convert(openvino: Any, network: nn.Module, convert: Callable[[], Any
 
 
 def find_cache_dir() -> Path:
-    """The folder: `openvino` in DAP_CACHE, else in `dap` of XDG_CACHE_HOME or of `~/.cache`."""
-    if given := os.environ.get("DAP_CACHE"):
-        return Path(given) / "openvino"
+    """The folder: `dap/openvino` where the user's caches are, by the XDG convention."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "dap" / "openvino"
 
 
 def make_key(network: nn.Module) -> str | None:
     """A hash of all that the conversion depends on; None when a layer comes from a package that is not known."""
-    digest = hashlib.sha256(f"{_LAYOUT}\n{hash_tensors(network.state_dict())}\n{network!r}\n".encode())
+    digest = hashlib.sha256(f"{hash_tensors(network.state_dict())}\n{network!r}\n".encode())
     for module in network.modules():
         kind = type(module)
         if kind.__module__.partition(".")[0] not in _KNOWN:
             return None
         digest.update(f"{kind.__module__}.{kind.__qualname__}\n".encode())
+        if kind.__module__.startswith("dap_core"):  # whose version stays while its code changes
+            digest.update(inspect.getsource(kind).encode())
         if isinstance(module, GraphModule):
             digest.update(module.code.encode())
-    for package in (*_LIBRARIES, "openvino", "dap"):
-        digest.update(f"{package} {_read_version(package)}\n".encode())
+    for package in (*_LIBRARIES, "openvino"):
+        digest.update(f"{package} {version(package)}\n".encode())
     return digest.hexdigest()[:32]
-
-
-def _read_version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "none"
 
 
 def _keep(openvino: Any, model: Any, path: Path) -> None:
     """Weights first, then what points to them, so that a reader never sees one without the other."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    weights = path.with_suffix(".bin")
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         made = Path(folder) / path.name
         openvino.save_model(model, made, compress_to_fp16=False)
-        made.with_suffix(".bin").replace(weights)
+        made.with_suffix(".bin").replace(path.with_suffix(".bin"))
         made.replace(path)
     for old in sorted(path.parent.glob("*.xml"), key=lambda one: -one.stat().st_mtime)[MAX_KEPT:]:
         for file in (old, old.with_suffix(".bin")):

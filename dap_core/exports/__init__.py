@@ -10,13 +10,14 @@ from dap_core.exports.cvat import export_cvat
 from dap_core.exports.fiftyone import export_fiftyone
 from dap_core.exports.huggingface import export_huggingface
 from dap_core.exports.label_studio import export_label_studio
-from dap_core.exports.options import ExportOptions, ExportReport
+from dap_core.exports.options import ExportFormat, ExportOptions, ExportReport
 from dap_core.exports.voc import export_voc
 from dap_core.exports.yolo import export_yolo
 from dap_core.label_sets import LabelSet
 
 __all__ = [
     "EXPORTERS",
+    "ExportFormat",
     "ExportOptions",
     "ExportReport",
     "export_coco",
@@ -29,7 +30,7 @@ __all__ = [
     "export_yolo",
 ]
 
-EXPORTERS: dict[str, Callable[[LabelSet, Path, ExportOptions | None], ExportReport]] = {
+EXPORTERS: dict[ExportFormat, Callable[[LabelSet, Path, ExportOptions | None], ExportReport]] = {
     "coco": export_coco,
     "voc": export_voc,
     "yolo": export_yolo,
@@ -43,7 +44,7 @@ EXPORTERS: dict[str, Callable[[LabelSet, Path, ExportOptions | None], ExportRepo
 def export_label_set(
     label_set: LabelSet,
     destination: Path,
-    format: str,  # noqa: A002
+    format: ExportFormat,  # noqa: A002
     options: ExportOptions | None = None,
 ) -> ExportReport:
     """Writes a label set in one of the formats `EXPORTERS` into an empty or new folder and says what it holds.

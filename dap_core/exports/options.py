@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from dap_core.datasets.voc import VOC_FLAVORS, VocFlavor
 
+ExportFormat = Literal["coco", "voc", "yolo", "label-studio", "fiftyone", "cvat", "huggingface"]
 ImageHandling = Literal["copy", "link", "none"]
 ClassChoice = Literal["all", "used"]
 

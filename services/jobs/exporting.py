@@ -38,7 +38,7 @@ def run_export(spec: ExportSpec, context: JobContext) -> Outcome:
                 report = _export(spec, label_set, Path(made))
             with context.in_stage(f"copying to {spec.out}"):
                 _copy(Path(made), spec.out, context)
-    described = {"format": spec.format, "images_written": spec.images != "none", "out": spec.out}
+    described = {"format": spec.format, "images": spec.images, "out": spec.out}
     return Outcome(JobState.SUCCEEDED, {**described, **asdict(report)})
 
 

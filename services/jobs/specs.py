@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from dap_core.datasets.voc import VocFlavor
 from dap_core.errors import InputError
+from dap_core.exports.options import ClassChoice, ExportFormat, ImageHandling
 from dap_core.label_sets.plan_shards import MAX_SHARD_ROWS
 from services.storage import is_remote, open_store
 
@@ -179,14 +181,14 @@ class ExportSpec(JobSpec):
     label_set: Place
     out: Place
     """A new or empty folder, or a place in a bucket."""
-    format: Literal["coco", "voc", "yolo", "label-studio", "fiftyone", "cvat", "huggingface"] = "coco"
-    images: Literal["copy", "link", "none"] = "copy"
+    format: ExportFormat = "coco"
+    images: ImageHandling = "copy"
     """Copy the images, link to the source files, or write annotations only."""
-    classes: Literal["all", "used"] | None = None
+    classes: ClassChoice | None = None
     """All classes of the label set, or those with a box; left out, what suits the format."""
     min_score: float = Field(0.0, allow_inf_nan=False)
     """Boxes of a lower score are left out; their images stay."""
-    voc_flavor: Literal["devkit", "plus-one", "zero-based-int", "zero-based-float"] = "devkit"
+    voc_flavor: VocFlavor = "devkit"
     """How corners are counted in VOC files."""
 
     @model_validator(mode="after")
