@@ -57,13 +57,13 @@ def measure(images: Path, folder: Path) -> list[Round]:
             idle = run_closed_loop(server.url, calls, in_flight=1)
             spec = {"kind": "mine", "source": [f"{store}/data/photos"], "out": f"{store}/data/labels-{number}"}
             job = client.jobs.submit(spec)
-            while not (job.refresh().values["progress"] or {}).get("done"):
+            while not (before := (job.refresh().values["progress"] or {}).get("done")):
                 time.sleep(0.2)
             busy = run_closed_loop(server.url, calls, in_flight=1)
             done = job.refresh().values["progress"]["done"]
             assert not job.has_ended, "the job was over too soon; take more images"
             job.cancel().wait(timeout_s=60)
-            rounds.append(Round(idle, busy, done))
+            rounds.append(Round(idle, busy, done - before))
     return rounds
 
 
@@ -100,7 +100,7 @@ def main() -> None:
         "",
         f"`python benchmarks/measure_jobs.py IMAGES`: {NUM_CALLS} requests one after the other, first alone, then",
         "while a job of kind mine labels the same images on the same cores. Runners have niceness 10, so the labeler",
-        "that people wait for goes first.",
+        f"that people wait for goes first. The p99 of {NUM_CALLS} answers is the slowest of them.",
         "",
         *describe_machine(),
         "",
