@@ -16,6 +16,7 @@ from dap_client import Client, Job
 
 from dap_core.label_sets import open_label_set, verify_label_set
 from dap_core.stores import LocalStore, SubStore
+from dap_core.training.runs import read_metrics
 from services.copying import copy_objects
 from services.jobs.job_store import JobStore
 from services.jobs.records import JobRecord
@@ -25,10 +26,13 @@ from tests.detector_builders import TINY
 from tests.mining_builders import write_colour_folder
 from tests.s3_servers import S3_ENVIRONMENT, S3Server
 from tests.service_builders import RAY_ENVIRONMENT
+from tests.training_driver import CHANGES
 
 RESTART_S = 120.0
 """How soon a job has to get on after a kill."""
 MODEL = {"classifier": TINY, "weights": "random"}
+SAVE_EVERY = 8
+"""Steps of a training between states to go on from."""
 _OPTIONS = ("--classifier", TINY, "--weights", "random")
 
 
@@ -70,6 +74,12 @@ class Services:
         slow = {"engine": "torch", "precision": "float32", "short_sides": [128, 192]}
         return {"kind": "mine", "labels": ["goldfish"], **places, **slow, **MODEL, **fields}
 
+    def make_pretrain(self, label_set: str, out: str, num_steps: int, /, **fields: Any) -> dict[str, Any]:
+        """A job that trains on labels, a few steps a second."""
+        places = {"label_set": self.place(label_set), "out": self.place(out)}
+        short = {"changes": {**CHANGES, "num_steps": str(num_steps)}, "decoders": 0, "save_every": SAVE_EVERY}
+        return {"kind": "pretrain", **places, **short, **MODEL, **fields}
+
     def check_labels(self, out: str, num_images: int, num_shards: int) -> None:
         """A label set holds all images, each once, and no shard is there twice."""
         label_set = open_label_set(SubStore(self.store, f"data/{out}"))
@@ -77,6 +87,11 @@ class Services:
         assert (verify_label_set(label_set), label_set.manifest.state) == ([], "complete")
         assert (len(keys), len(set(keys))) == (num_images, num_images)
         assert self.count_done(self.place(out)) == num_shards
+
+    def check_metrics(self, out: str, num_steps: int) -> None:
+        """A training has the metrics of all steps, each once."""
+        metrics = read_metrics(SubStore(self.store, f"data/{out}"))
+        assert [one.step for one in metrics] == list(range(num_steps))
 
     def kill_service(self, number: int) -> None:
         """SIGKILL to a service; the runners that it started go on."""

@@ -32,14 +32,15 @@ from tests.client_builders import (
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
 
-def test_importing_is_quick_and_drags_nothing_in():
+def test_importing_drags_nothing_in():
     code = (
-        "import sys, time; start = time.process_time(); import dap_client; print(time.process_time() - start); "
-        "print(*{'torch', 'ray', 'numpy', 'pydantic', 'PIL', 'dap_core', 'clients'} & set(sys.modules))"
+        "import sys, httpx; before = set(sys.modules); import dap_client; "
+        "print(*{one.partition('.')[0] for one in set(sys.modules) - before})"
     )
-    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(3)]
-    assert min(float(run.stdout.split()[0]) for run in runs) < 0.3
-    assert [run.stdout.split()[1:] for run in runs] == [[], [], []]
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    brought = set(run.stdout.split())
+    assert "dap_client" in brought
+    assert brought - {"dap_client"} <= sys.stdlib_module_names
 
 
 def test_every_error_can_be_imported_by_name():

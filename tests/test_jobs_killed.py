@@ -9,15 +9,12 @@ from typing import Any
 import pytest
 from dap_client import Job
 
-from dap_core.stores import SubStore
-from dap_core.training.runs import read_metrics
 from services.jobs.job_store import JobStore
-from tests.bucket_services import MODEL, Services, make_services
+from tests.bucket_services import Services, make_services
 from tests.s3_servers import S3Server
-from tests.training_driver import CHANGES
 
 NUM_IMAGES, SHARD_IMAGES = 120, 4
-NUM_STEPS, SAVE_EVERY = 240, 8
+NUM_STEPS = 240
 
 
 @pytest.fixture
@@ -32,27 +29,11 @@ def make_mine(services: Services, **fields: Any) -> dict[str, Any]:
 
 
 def make_pretrain(services: Services, **fields: Any) -> dict[str, Any]:
-    places = {"label_set": services.place("labels"), "out": services.place("pretrained")}
-    changes = {**CHANGES, "num_steps": str(NUM_STEPS)}
-    return {
-        "kind": "pretrain",
-        "changes": changes,
-        "decoders": 0,
-        "save_every": SAVE_EVERY,
-        **places,
-        **MODEL,
-        **fields,
-    }
+    return services.make_pretrain("labels", "pretrained", NUM_STEPS, **fields)
 
 
 def check_labels(services: Services) -> None:
     services.check_labels("labels", NUM_IMAGES, NUM_IMAGES // SHARD_IMAGES)
-
-
-def check_metrics(services: Services) -> None:
-    """All steps, each once."""
-    metrics = read_metrics(SubStore(services.store, "data/pretrained"))
-    assert [one.step for one in metrics] == list(range(NUM_STEPS))
 
 
 def check_history(services: Services, job: Job, num_attempts: int) -> None:
@@ -97,7 +78,7 @@ def test_a_job_goes_on_after_any_kill(services: Services, kind: str):
     if kind == "mine":
         check_labels(services)
     else:
-        check_metrics(services)
+        services.check_metrics("pretrained", NUM_STEPS)
     check_history(services, job, job.values["attempt"])
     assert job.values["attempt"] == 3
 
@@ -119,4 +100,4 @@ def test_a_job_on_ray_goes_on_when_the_head_is_killed(services: Services, kind: 
     if kind == "mine":
         check_labels(services)
     else:
-        check_metrics(services)
+        services.check_metrics("pretrained", NUM_STEPS)

@@ -22,6 +22,7 @@ from tests.bucket_services import Services, make_services
 from tests.s3_servers import S3Server
 
 NUM_IMAGES, SHARD_IMAGES = 110, 2
+NUM_STEPS = 80
 CANCELLED_S, STALLED_S = 10.0, 60.0
 Make = Callable[..., dict[str, Any]]
 
@@ -108,6 +109,25 @@ def test_a_job_is_cancelled_at_one_service_and_goes_on_at_the_other(
     resumed = clients[0].jobs.get(job.id).resume().wait(timeout_s=120)
     assert (resumed.state, resumed.values["attempt"]) == ("SUCCEEDED", 2)
     check_labels(services, body["out"])
+
+
+@pytest.mark.soak
+def test_a_training_is_cancelled_at_one_service_and_goes_on_at_the_other(
+    services: Services, clients: list[Client], make_mine: Make
+):
+    body, out = make_mine(), "pretrained"
+    assert clients[0].jobs.submit(body).wait(timeout_s=120).state == "SUCCEEDED"
+    label_set = body["out"].rpartition("/")[2]
+    job = clients[0].jobs.submit(services.make_pretrain(label_set, out, NUM_STEPS))
+    services.wait_for_more(services.place(out), than=0)
+    began = time.monotonic()
+    cancelled = clients[1].jobs.get(job.id).cancel().wait(timeout_s=60)
+    assert time.monotonic() - began < CANCELLED_S
+    assert cancelled.state == "CANCELLED"
+    assert 0 < services.count_done(services.place(out)) < NUM_STEPS
+    resumed = clients[0].jobs.get(job.id).resume().wait(timeout_s=240)
+    assert (resumed.state, resumed.values["attempt"]) == ("SUCCEEDED", 2)
+    services.check_metrics(out, NUM_STEPS)
 
 
 def test_a_stream_that_is_cut_fifty_times_and_goes_on_elsewhere_is_whole(
