@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -80,12 +81,12 @@ def repeat_label_set(source: Path, destination: Path, times: int) -> None:
     run_plan(store, plan, make_shard)
 
 
-def describe_machine() -> list[str]:
+def describe_machine(packages: Sequence[str] = PACKAGES) -> list[str]:
     """Hardware, versions and date, as Markdown lines."""
     info = Path("/proc/cpuinfo")
     names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
     processor = names[0] if names else platform.processor()
-    versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    versions = ", ".join(f"{package} {version(package)}" for package in packages)
     return [
         f"- {len(os.sched_getaffinity(0))} cores, {processor}, no GPU; Python {platform.python_version()}",
         f"- {versions}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from threading import Condition, Thread
@@ -85,9 +86,9 @@ class LabelerPool:
     An image never fails another one: when a window raises, its images are run one by one.
     """
 
-    def __init__(self, labeler: PseudoLabeler) -> None:
-        """Starts the lanes."""
-        self.labeler = labeler
+    def __init__(self, labeler: PseudoLabeler, on_window: Callable[[int], None] = lambda _: None) -> None:
+        """Starts the lanes; `on_window` hears how many images each of them takes at once."""
+        self.labeler, self._on_window = labeler, on_window
         self._waiting: deque[tuple[LabelRequest, Future[Reply]]] = deque()
         self._changed = Condition()
         self._closed = False
@@ -134,6 +135,7 @@ class LabelerPool:
         use_one_torch_thread()
         with single_threaded_libraries():
             while window := self._take():
+                self._on_window(len(window))
                 self._label(window)
 
     def _take(self) -> list[tuple[LabelRequest, Future[Reply]]]:

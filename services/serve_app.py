@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,9 +15,12 @@ from ray.serve.handle import DeploymentHandle
 
 from services.api.app import create_app
 from services.jobs.job_desk import open_desk
+from services.jobs.ray_launcher import THIS_CLUSTER
 from services.keys import KeyRing
 from services.labeling import LabelerPool, LabelRequest, ModelInfo, NotReadyError, Reply, make_labeler
-from services.settings import ServiceSettings
+from services.ray_metrics import BatchMetrics, JobMetrics, RayMetrics
+from services.running_jobs import running_jobs
+from services.settings import ServiceSettings, read_settings
 from services.storage import open_store
 
 _ATTEMPTS = 2
@@ -24,7 +28,7 @@ _DESCRIBE_TIMEOUT_S = 1.0
 _QUEUED_PER_LANE, _QUEUED_ON_GPU = 2, 96
 """Images under way at each labeler above which another one is started, where their number may grow."""
 _INGRESS_ROOM = 10_000
-_HEALTH_PERIOD_S, _HEALTH_TIMEOUT_S = 2.0, 30.0
+_HEALTH: dict[str, Any] = {"health_check_period_s": 2.0, "health_check_timeout_s": 30.0}
 
 
 class PseudoLabelerReplica:
@@ -32,7 +36,7 @@ class PseudoLabelerReplica:
 
     def __init__(self, settings: ServiceSettings) -> None:
         """Loads the model and runs it once; only then does the replica count as ready."""
-        self._pool = LabelerPool(make_labeler(settings))
+        self._pool = LabelerPool(make_labeler(settings), BatchMetrics().note)
 
     async def label(self, request: LabelRequest) -> Reply:
         """Boxes of one image, or why there are none."""
@@ -87,7 +91,9 @@ class ReplicatedLabeling:
 class Ingress:
     """Answers HTTP; needs no core of its own to be placed."""
 
-    def __init__(self, settings: ServiceSettings, labelers: DeploymentHandle[Any]) -> None:
+    def __init__(
+        self, settings: ServiceSettings, labelers: DeploymentHandle[Any], _jobs: DeploymentHandle[Any]
+    ) -> None:
         self._settings, self._labelers = settings, labelers
 
     def __serve_build_asgi_app__(self) -> FastAPI:
@@ -95,7 +101,27 @@ class Ingress:
         settings = self._settings
         keys = KeyRing(open_store(settings.store), required=not settings.is_loopback)
         labeling, jobs = ReplicatedLabeling(self._labelers), open_desk(settings)
-        return create_app(labeling, keys=keys, settings=settings, jobs=jobs, behind_proxy=True)
+        jobs.warm_up()
+        return create_app(labeling, keys=keys, settings=settings, jobs=jobs, metrics=RayMetrics(), behind_proxy=True)
+
+
+class JobsReplica:
+    """Looks after the jobs of the store; when it dies, they go on, and Serve starts another one."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        """Begins at once."""
+        self._is_needed = settings.max_jobs > 0
+        self._running = ExitStack()
+        self._thread = self._running.enter_context(running_jobs(settings, JobMetrics().note))
+
+    def check_health(self) -> None:
+        """Raises RuntimeError when nothing looks after the jobs any more."""
+        if self._is_needed and not (self._thread and self._thread.is_alive()):
+            raise RuntimeError("nothing looks after the jobs")
+
+    def __del__(self) -> None:
+        """Leaves the jobs to the next one."""
+        self._running.close()
 
 
 def bind_labelers(settings: ServiceSettings) -> serve.Application:
@@ -117,22 +143,27 @@ def bind_labelers(settings: ServiceSettings) -> serve.Application:
         autoscaling_config=scaling,
         ray_actor_options={"num_cpus": cpus if cpus is not None else 1, "num_gpus": gpus},
         max_ongoing_requests=settings.max_in_flight,  # all: a full replica has its callers ask again and again
-        health_check_period_s=_HEALTH_PERIOD_S,
-        health_check_timeout_s=_HEALTH_TIMEOUT_S,
+        **_HEALTH,
     )
     application: serve.Application = labelers.bind(settings)
     return application
 
 
-def build_app(args: ServiceSettings) -> serve.Application:
-    """The ingress before the labelers; in a Serve config file `import_path: services.serve_app:build_app`."""
+def build_app(args: dict[str, Any]) -> serve.Application:
+    """The ingress before the labelers, and what runs jobs; in a Serve config file `services.serve_app:build_app`.
+
+    `args` are settings; what they leave out is taken from the `DAP_*` variables of the node that builds it. Jobs run on
+    the cluster unless told otherwise. Raises InputError naming a setting that is wrong or unknown.
+    """
+    settings = read_settings(**{"ray_address": THIS_CLUSTER, **args})
     ingress: Any = serve.deployment(
         Ingress,
         name="Ingress",
         ray_actor_options={"num_cpus": 0},
         max_ongoing_requests=_INGRESS_ROOM,
-        health_check_period_s=_HEALTH_PERIOD_S,
-        health_check_timeout_s=_HEALTH_TIMEOUT_S,
+        max_surge_percent=100,
+        **_HEALTH,
     )
-    application: serve.Application = ingress.bind(args, bind_labelers(args))
+    jobs: Any = serve.deployment(JobsReplica, name="Jobs", ray_actor_options={"num_cpus": 0}, **_HEALTH)
+    application: serve.Application = ingress.bind(settings, bind_labelers(settings), jobs.bind(settings))
     return application

@@ -61,6 +61,13 @@ class ServiceSettings(BaseModel):
     """Of these kinds at most so many, within `max_jobs`; in the environment such as `mine=2,pretrain=1`."""
     max_job_processes: int = Field(16, ge=1)
     """Labelers, workers or decoders that a job may ask for."""
+    ray_address: str | None = None
+    """Ray cluster on which jobs run: the address of its dashboard such as http://head:8265, or `auto` for the cluster
+    that the service itself runs on; left out, jobs are processes of this machine."""
+    cpus_per_job: float = Field(1.0, gt=0)
+    """Cores on that cluster of a job that one process does."""
+    gpus_per_job: float = Field(0.0, ge=0)
+    """GPUs on that cluster of such a job, and of each labeler and worker of the others."""
 
     @field_validator("job_places", mode="before")
     @classmethod

@@ -95,6 +95,9 @@ class ForkRunner:
         code = self.process.exitcode
         return None if code is None else RunnerEnd(code, f"code {code}")
 
+    def explain_waiting(self) -> None:
+        pass
+
     def owns(self, record: JobRecord) -> bool:
         return (record.pid, record.host) == (self.pid, socket.gethostname())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 from importlib import import_module
 from pathlib import Path
@@ -28,25 +27,7 @@ def test_the_serve_file_builds_the_application():
     assert getattr(import_module(module), name) is build_app
     settings = ServiceSettings.model_validate(application.args)
     assert (settings.host, settings.port) == (schema.http_options.host, schema.http_options.port)
-    assert build_app(settings) is not None
-
-
-def test_the_image_copies_what_is_there_and_runs_the_service_as_a_user():
-    lines = (TOP / "deploy" / "Dockerfile").read_text().splitlines()
-    for line in lines:
-        if line.startswith("COPY"):
-            assert all((TOP / name).exists() for name in line.split()[1:-1])
-    assert lines.index("USER dap") < lines.index('ENTRYPOINT ["dap"]')
-
-
-def test_compose_opens_one_port_on_loopback_and_sets_only_known_settings():
-    services = yaml.safe_load((TOP / "docker-compose.yml").read_text())["services"]
-    ports = [port for one in services.values() for port in one.get("ports", ())]
-    assert ports == ["127.0.0.1:8000:8000"]
-    names = {f"DAP_{name.upper()}" for name in ServiceSettings.model_fields}
-    assert set(services["service"]["environment"]) <= names
-    secrets = list(services["store"]["environment"].values())
-    assert all(re.fullmatch(r"\$\{\w+:\?.+\}", value) for value in secrets)
+    assert build_app(application.args) is not None
 
 
 def test_settings_come_from_the_environment_and_what_is_given_goes_first():

@@ -16,7 +16,7 @@ PROGRAM = "import time; print('first', flush=True); time.sleep(1); print('second
 
 
 def test_the_log_of_a_runner_grows_in_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(launchers, "_LOG_EVERY_S", 0.1)
+    monkeypatch.setattr(launchers, "LOG_EVERY_S", 0.1)
     store = SubStore(LocalStore(tmp_path / "store"), "root")
     launcher = ProcessLauncher(store, log_folder=tmp_path / "logs", command=(sys.executable, "-c", PROGRAM))
     runner = launcher.start("job", 1)

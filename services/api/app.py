@@ -43,6 +43,7 @@ def create_app(
     keys: KeyRing,
     settings: ServiceSettings,
     jobs: JobDesk | None = None,
+    metrics: Metrics | None = None,
     behind_proxy: bool = False,
 ) -> FastAPI:
     """The application that answers for `labeling` and, where there are any, for `jobs`.
@@ -58,7 +59,7 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    metrics = Metrics()
+    metrics = metrics or Metrics()
     service = BoxesService(
         labeling=labeling,
         admission=Admission(settings.max_in_flight, settings.max_bytes_in_flight),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +53,7 @@ class BoxesService:
             labels = params.labels_of_each(len(upload.files))
             if media_type == PNG and len(upload.files) > 1:
                 raise ProblemError("not-acceptable", "a picture can be had of one image at a time; send one")
-            with self.admission.admit(len(upload.files)):
+            with self._admit(len(upload.files)):
                 recipe = params.make_recipe()
                 requests = [
                     LabelRequest(file.data, of_one, recipe) for file, of_one in zip(upload.files, labels, strict=True)
@@ -85,15 +86,28 @@ class BoxesService:
             raise _not_ready("no labeler can be reached at the moment")
         return outcomes
 
+    @contextmanager
+    def _admit(self, num_images: int) -> Iterator[None]:
+        """Counts images while inside. Raises ProblemError `overloaded` when they do not fit."""
+        try:
+            with self.admission.admit(num_images):
+                self.note_in_flight()
+                yield
+        finally:
+            self.note_in_flight()
+
+    def note_in_flight(self) -> None:
+        """Has the metrics say what is under way now."""
+        self.metrics.note_in_flight(self.admission.in_flight, self.admission.limit)
+
     def _count(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
             if isinstance(outcome, LabeledImage):
-                self.metrics.images.labels("ok").inc()
-                self.metrics.boxes.inc(len(outcome.boxes))
+                self.metrics.count_image("ok", len(outcome.boxes))
             elif isinstance(outcome, FailedImage):
-                self.metrics.images.labels(outcome.error.error_type).inc()
+                self.metrics.count_image(outcome.error.error_type)
             else:
-                self.metrics.images.labels("internal-error").inc()
+                self.metrics.count_image("internal-error")
 
 
 def make_router(service: BoxesService) -> APIRouter:

@@ -132,8 +132,7 @@ class Gate:
         status = exchange.status or _CLIENT_GONE
         route = exchange.route or getattr(scope.get("route"), "path", None) or "other"
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        self._metrics.requests.labels(route, method, status).inc()
-        self._metrics.seconds.labels(route).observe(seconds)
+        self._metrics.count_request(route, method, status, seconds)
         key = scope["state"].get("key_id", "-")
         LOGGER.info("%s %s %s %d %.1f ms key=%s", exchange.request_id, method, route, status, 1000 * seconds, key)
 

@@ -152,8 +152,7 @@ def make_health_router(service: BoxesService) -> APIRouter:
     @router.get("/metrics", summary="Counters for Prometheus", response_class=Response)
     async def metrics(query: Nothing) -> Response:  # noqa: ARG001 - it refuses unknown names
         """Requests, images, boxes, seconds, and what is under way."""
-        service.metrics.in_flight.set(service.admission.in_flight)
-        service.metrics.limit.set(service.admission.limit)
+        service.note_in_flight()
         return Response(service.metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
     @router.get("/problems/{slug}", summary="What a problem means", responses=problem_responses(404))

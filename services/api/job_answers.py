@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from services.api.json_values import EscapedJSONResponse
 from services.api.problems import ProblemError
-from services.jobs.job_index import IndexedJob
+from services.jobs.index_snapshot import IndexedJob
 from services.jobs.job_views import JobView
 from services.jobs.records import JobState
 

@@ -7,8 +7,9 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
+from functools import partial
 
 from dap_core.errors import DapError, InputError, JobStoppedError, StoreError
 from services.jobs.context import JobContext
@@ -16,6 +17,7 @@ from services.jobs.heartbeat import HEARTBEAT_S
 from services.jobs.job_store import JobStore
 from services.jobs.kinds import find_runner
 from services.jobs.outcomes import Outcome
+from services.jobs.ray_placing import place_on_ray
 from services.jobs.records import JobState
 from services.jobs.runner import run_job
 from services.jobs.specs import JobSpec
@@ -45,19 +47,25 @@ class AttemptExit(IntEnum):
 _CODES = {JobState.SUCCEEDED: AttemptExit.SUCCEEDED, JobState.PARTIALLY_SUCCEEDED: AttemptExit.PARTLY_SUCCEEDED}
 
 
-def run_attempt(root: str, job: str, *, heartbeat_s: float = HEARTBEAT_S) -> AttemptExit:
+Place = Callable[[JobSpec], JobSpec]
+"""What a job asks for, with where it runs."""
+
+
+def run_attempt(
+    root: str, job: str, *, heartbeat_s: float = HEARTBEAT_S, place: Place = lambda spec: spec
+) -> AttemptExit:
     """Runs the next attempt of a job in this process, to its end; SIGTERM counts as an interrupt meanwhile.
 
     Only for the main thread. The record is there before anything heavy is imported.
     """
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return _run(root, job, heartbeat_s)
+        return _run(root, job, heartbeat_s, place)
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _run(root: str, job: str, heartbeat_s: float) -> AttemptExit:
+def _run(root: str, job: str, heartbeat_s: float, place: Place) -> AttemptExit:
     jobs = JobStore(open_store(root))
     try:
         jobs.read_spec(job)
@@ -65,7 +73,7 @@ def _run(root: str, job: str, heartbeat_s: float) -> AttemptExit:
         _LOG.error("job %s cannot be run: %s", job, error)
         return AttemptExit.REFUSED
     try:
-        record = run_job(jobs, job, _import_and_run, heartbeat_s=heartbeat_s)
+        record = run_job(jobs, job, partial(_import_and_run, place), heartbeat_s=heartbeat_s)
     except KeyboardInterrupt:
         return AttemptExit.STOPPED
     except JobStoppedError as error:
@@ -83,8 +91,8 @@ def _run(root: str, job: str, heartbeat_s: float) -> AttemptExit:
     return _CODES.get(record.state, AttemptExit.FAILED)
 
 
-def _import_and_run(spec: JobSpec, context: JobContext) -> Outcome:
-    return find_runner(spec)(spec, context)
+def _import_and_run(place: Place, spec: JobSpec, context: JobContext) -> Outcome:
+    return find_runner(spec)(place(spec), context)
 
 
 def _is_own_record(jobs: JobStore, job: str) -> bool:
@@ -100,10 +108,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("job", metavar="JOB", help="id of the job")
     parser.add_argument("--heartbeat-s", type=float, default=HEARTBEAT_S, help="seconds between two records")
     parser.add_argument("--nice", type=int, default=NICENESS, help="how far it gives way to other processes, 0 to 19")
+    parser.add_argument("--ray", metavar="ADDRESS", help="the cluster of labelers and workers; else a Ray of its own")
+    parser.add_argument("--max-labelers", type=int, default=1, help="on that cluster, where the job does not say")
+    parser.add_argument("--gpus", type=float, default=0.0, help="GPUs of this process or of each labeler and worker")
     given = parser.parse_args(arguments)
     os.nice(given.nice)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    return int(run_attempt(given.root, given.job, heartbeat_s=given.heartbeat_s))
+    place: Place = lambda spec: spec  # noqa: E731
+    if given.ray:
+        place = partial(place_on_ray, address=given.ray, max_labelers=given.max_labelers, gpus=given.gpus)
+    return int(run_attempt(given.root, given.job, heartbeat_s=given.heartbeat_s, place=place))
 
 
 if __name__ == "__main__":

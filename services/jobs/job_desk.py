@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from dap_core.errors import JobConflictError, JobMissingError
 from dap_core.stores import Store
 from services.jobs.events import Event
+from services.jobs.index_snapshot import IndexedJob
 from services.jobs.job_facts import list_facts
-from services.jobs.job_index import IndexedJob, JobFilter, JobIndex
+from services.jobs.job_index import JobFilter, JobIndex
 from services.jobs.job_policy import JobPolicy
 from services.jobs.job_store import JobStore, is_job_id, make_job_id
 from services.jobs.job_views import JobView, read_fresh_record, read_view

@@ -5,13 +5,14 @@ from __future__ import annotations
 import bisect
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from dap_core.errors import DapError
 from dap_core.stores import Store
+from services.jobs.index_snapshot import IndexedJob, put_snapshot, read_snapshot
 from services.jobs.job_facts import JobFacts, list_all_facts
 from services.jobs.job_views import JobView, choose_created, read_fresh_record
 from services.jobs.kinds import parse_spec
@@ -21,25 +22,8 @@ from services.jobs.records import JobState
 _REREAD_S, _SHARE_OF_TIME = 1.0, 10.0
 _AT_ONCE_S = 0.05
 """A listing that took no longer is done while the caller waits."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IndexedJob:
-    """One line of a list of jobs."""
-
-    id: str
-    owner: str
-    kind: str
-    created: str
-    state: JobState
-    attempt: int = 0
-    record_state: JobState | None = None
-    record_etag: str = ""
-
-    @property
-    def position(self) -> tuple[str, str]:
-        """Where it stands in the order by time."""
-        return self.created, self.id
+_SAVED_AFTER = 100
+"""So many jobs that were read are left for the next index."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +48,7 @@ class JobIndex:
         self._refreshing, self._changing = threading.Lock(), threading.Lock()
         self._read_at = float("-inf")
         self._took_s = float("inf")
+        self._num_unsaved = 0
 
     def list_jobs(self, caller: Caller, wanted: JobFilter) -> list[IndexedJob]:
         """The jobs that the caller sees, newest first; as of the last listing, a second old or ten times its length."""
@@ -100,9 +85,14 @@ class JobIndex:
         """Lists the store, and reads what is new in it. Raises StoreError."""
         with self._refreshing:
             began = self._clock()
-            new = self._read_all(list_all_facts(self._store).values())
+            facts = list_all_facts(self._store)
+            if self._read_at == float("-inf"):
+                self._take_snapshot(facts)
+            new = self._read_all(facts.values())
             with self._changing:
                 self._change(new)
+            self._num_unsaved += len(new)
+            self._save_snapshot()
             self._read_at = self._clock()
             self._took_s = self._read_at - began
 
@@ -129,6 +119,18 @@ class JobIndex:
             self.refresh()
         except DapError:
             self._read_at = self._clock()  # as it was; asked again after a while
+
+    def _take_snapshot(self, facts: Mapping[str, JobFacts]) -> None:
+        """Begins with what another index has read; what has changed since is read as always."""
+        known = [job for job in read_snapshot(self._store) if job.id in facts]
+        with self._changing:
+            self._change(job for job in known if job.id not in self._jobs)
+
+    def _save_snapshot(self) -> None:
+        if self._num_unsaved >= _SAVED_AFTER:
+            self._num_unsaved = 0
+            with suppress(DapError):  # the next one reads more
+                put_snapshot(self._store, self._jobs.values())
 
     def _read_all(self, facts: Iterable[JobFacts]) -> list[IndexedJob]:
         changed = [one for one in facts if self._is_new(one)]

@@ -21,8 +21,8 @@ from dap_core.stores import LocalStore, Store
 from services.jobs.attempting import AttemptExit
 from services.jobs.records import JobRecord
 
-_LOG_BYTES, _LINE_CHARS = 2**20, 300
-_LOG_EVERY_S = 10.0
+LOG_BYTES, LOG_EVERY_S = 2**20, 10.0
+_LINE_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,10 @@ class Runner(Protocol):
 
     def poll(self) -> RunnerEnd | None:
         """How it ended, None while it runs; the same on every later call."""
+        ...
+
+    def explain_waiting(self) -> str | None:
+        """What it waits for before it can begin; None once it runs or has ended. As of the last `poll`."""
         ...
 
     def owns(self, record: JobRecord) -> bool:
@@ -121,7 +125,7 @@ class ProcessRunner:
         self.pid = process.pid
         self._process, self._log, self._store, self._log_key = process, log, store, log_key
         self._end: RunnerEnd | None = None
-        self._put_bytes, self._put_due = 0, time.monotonic() + _LOG_EVERY_S
+        self._put_bytes, self._put_due = 0, time.monotonic() + LOG_EVERY_S
 
     def poll(self) -> RunnerEnd | None:
         """How it ended, None while it runs; what it left behind is ended too."""
@@ -130,9 +134,12 @@ class ProcessRunner:
             self._end = self._describe(self._process.wait())
             self._put_log()
         elif self._end is None and time.monotonic() >= self._put_due:
-            self._put_due = time.monotonic() + _LOG_EVERY_S
+            self._put_due = time.monotonic() + LOG_EVERY_S
             self._put_log()
         return self._end
+
+    def explain_waiting(self) -> None:
+        """It waits for nothing."""
 
     def owns(self, record: JobRecord) -> bool:
         """Whether a record names this process."""
@@ -162,7 +169,9 @@ class ProcessRunner:
 
     def _describe(self, code: int) -> RunnerEnd:
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        line = _read_last_line(self._log)
+        line = ""
+        with suppress(OSError):
+            line = read_last_line(_read_tail(self._log))
         return RunnerEnd(code, f"{how}: {line}" if line else how)
 
     def _put_log(self) -> None:
@@ -175,15 +184,13 @@ class ProcessRunner:
                 self._put_bytes = size
 
 
+def read_last_line(log: bytes) -> str:
+    """The last line of what a runner printed, shortened."""
+    lines = log.decode(errors="replace").strip().splitlines()
+    return lines[-1].strip()[:_LINE_CHARS] if lines else ""
+
+
 def _read_tail(log: Path) -> bytes:
     with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _LOG_BYTES))
+        file.seek(max(0, log.stat().st_size - LOG_BYTES))
         return file.read()
-
-
-def _read_last_line(log: Path) -> str:
-    try:
-        lines = _read_tail(log).decode(errors="replace").strip().splitlines()
-    except OSError:
-        return ""
-    return lines[-1].strip()[:_LINE_CHARS] if lines else ""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -22,6 +23,7 @@ from dap_core.errors import DapError, InputError, JobRecordError, ObjectMissingE
 from services.jobs.job_facts import JobFacts, list_all_facts, list_facts
 from services.jobs.job_store import JobStore
 from services.jobs.job_views import QUEUE_KEY, read_fresh_record
+from services.jobs.jobs_summary import OnPass, summarize
 from services.jobs.launchers import Launcher
 from services.jobs.ownership import read_ownership
 from services.jobs.queueing import JobLimits, WaitingJob, plan_queue
@@ -69,6 +71,7 @@ class Reconciler:
         self._runs: dict[str, Run] = {}
         self._waiting: dict[str, WaitingJob] = {}
         self._ended: dict[str, tuple[_Signature, JobState | None]] = {}
+        self._num_ended: Counter[tuple[str, str]] = Counter()
         self._survey_due = float("-inf")
         self._queue: dict[str, str] | None = None
 
@@ -77,13 +80,18 @@ class Reconciler:
         """Whether this is the reconciler that acts, as of its last pass."""
         return self._moment.is_leader
 
-    def run(self, until: Event) -> None:
-        """Makes one pass after the other; a store that fails is asked again. Runners go on after the end."""
+    def run(self, until: Event, on_pass: OnPass = lambda _: None) -> None:
+        """Makes one pass after the other; a store that fails is asked again. Runners go on after the end.
+
+        `on_pass` hears of each what it found.
+        """
         while not until.wait(self._options.pass_s):
             try:
                 self.step()
             except DapError as error:
                 _LOG.warning("jobs could not be looked after: %s", error)
+            else:
+                on_pass(summarize(self._waiting.values(), self._runs.values(), self._num_ended))
         with suppress(StoreError):
             self._mark.remove()
 
@@ -176,6 +184,9 @@ class Reconciler:
         reason = run.lost
         if reason is None:
             end = run.runner.poll() if run.runner else None
+            if run.explain_waiting() is not None:
+                self._attend_waiting(run, facts, record)
+                return
             waited_s = time.monotonic() - run.launched_at
             if end is None and waited_s <= self._options.stale_s:
                 return
@@ -186,6 +197,14 @@ class Reconciler:
             self._act(judgement, facts, record)
         else:
             self._lose(run, facts, record, reason)
+
+    def _attend_waiting(self, run: Run, facts: JobFacts, record: JobRecord | None) -> None:
+        """Looks after a job whose runner has no room yet."""
+        run.launched_at = time.monotonic()
+        judgement = self._judge(facts, record)
+        if judgement.standing in (Standing.STOPS, Standing.ENDED) and run.runner:
+            run.runner.kill()
+            self._act(judgement, facts, record)
 
     def _judge(self, facts: JobFacts, record: JobRecord | None, runner_end: str | None = None) -> Judgement:
         silent_s = self._measure_silence(facts)
@@ -254,7 +273,8 @@ class Reconciler:
         self._forget(closed, read_fresh_record(self._store, closed))
 
     def _forget(self, facts: JobFacts, record: JobRecord | None) -> None:
-        self._runs.pop(facts.id, None)
+        if (run := self._runs.pop(facts.id, None)) and record:
+            self._num_ended[run.kind, record.state] += 1
         self._waiting.pop(facts.id, None)
         self._ended[facts.id] = _sign(facts), record.state if record else None
 
@@ -262,9 +282,10 @@ class Reconciler:
         """Starts what may be started, after word was left of it, and says why the rest waits."""
         kinds = [run.kind for run in self._runs.values()]
         plan = plan_queue(self._waiting.values(), kinds, self._options.limits, self._find_state)
-        if plan.reasons != self._queue:
-            self._store.put(QUEUE_KEY, json.dumps(plan.reasons, indent=2).encode())
-            self._queue = plan.reasons
+        unplaced = {run.id: reason for run in self._runs.values() if (reason := run.explain_waiting())}
+        if (reasons := plan.reasons | unplaced) != self._queue:
+            self._store.put(QUEUE_KEY, json.dumps(reasons, indent=2).encode())
+            self._queue = reasons
         for job in plan.start:
             with _guarding(job.id):
                 self._start(job)

@@ -44,6 +44,10 @@ class Run:
         """Whether the attempt it was started for has written no record yet."""
         return self.record is None or self.record.attempt <= self.base
 
+    def explain_waiting(self) -> str | None:
+        """What the runner waits for before it can begin."""
+        return self.runner.explain_waiting() if self.runner and self.is_unborn else None
+
     def begin(self, runner: Runner | None, base: int) -> None:
         """It is started again, after attempt `base`."""
         self.runner, self.base, self.lost, self.launched_at = runner, base, None, time.monotonic()
@@ -77,6 +81,9 @@ class NoRunner:
     def poll(self) -> RunnerEnd:
         """It has ended."""
         return RunnerEnd(None, self.reason)
+
+    def explain_waiting(self) -> None:
+        """It waits for nothing."""
 
     def owns(self, _record: JobRecord) -> bool:
         """It runs no attempt."""
