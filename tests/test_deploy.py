@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +13,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from dap_core.errors import DestinationError, InputError
 from dap_core.stores import LocalStore
+from services.jobs.ray_launcher import GPU_NODE
 from services.keys import create_key, revoke_key
 from services.running import check_exposure, run_in_process, run_on_ray, share_cores
 from services.serve_app import build_app
@@ -93,3 +95,13 @@ def test_a_port_that_is_taken_is_named_before_anything_is_loaded(tmp_path: Path)
         for run in (run_in_process, run_on_ray):
             with pytest.raises(DestinationError, match=rf"cannot listen on 127.0.0.1:{port}: Address already in use"):
                 run(settings, lambda: None)
+
+
+def test_nodes_with_gpus_offer_what_leaders_of_jobs_ask_for():
+    worker = yaml.safe_load((TOP / "docker-compose.yml").read_text())["services"]["worker-gpu"]
+    [resources] = [part.partition("=")[2] for part in worker["command"] if part.startswith("--resources=")]
+    assert json.loads(resources) == {GPU_NODE: 1}
+    overlay = yaml.safe_load((TOP / "deploy/kubernetes/overlays/gpu/kustomization.yaml").read_text())
+    patches = [step for one in overlay["patches"] for step in yaml.safe_load(one["patch"])]
+    [value] = [step["value"] for step in patches if step["path"].endswith("/rayStartParams/resources")]
+    assert json.loads(json.loads(value)) == {GPU_NODE: 1}

@@ -51,6 +51,26 @@ def test_a_class_agnostic_detector_passes_on_to_one_with_classes():
     assert set(report.new) == LAST["faster_rcnn"]
 
 
+@pytest.mark.parametrize(
+    ("architecture", "begins_anew"),
+    [
+        ("faster_rcnn", "roi_heads."),
+        ("retinanet", "head.classification_head."),
+        ("fcos", "head.classification_head."),
+    ],
+)
+def test_localisation_leaves_out_what_tells_classes_apart(architecture, begins_anew):
+    source = copy_tensors(make_tiny_detector(architecture, num_classes=1))
+    detector = make_tiny_detector(architecture, num_classes=4, seed=1)
+    before = copy_tensors(detector)
+    report = transfer_weights(source, detector, "localisation")
+    after = copy_tensors(detector)
+    assert set(report.new) == {name for name in before if name.startswith(begins_anew)}
+    assert all(torch.equal(after[name], before[name]) for name in report.new)
+    assert all(torch.equal(after[name], source[name]) for name in before.keys() - set(report.new))
+    assert {name.partition(".")[0] for name in report.loaded} >= {"backbone"}
+
+
 def test_a_source_without_last_layers_is_enough():
     source = copy_tensors(make_tiny_detector())
     for name in LAST["faster_rcnn"]:

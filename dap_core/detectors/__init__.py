@@ -4,7 +4,7 @@ from dap_core.detectors.checkpoint import Checkpoint, load_checkpoint, read_chec
 from dap_core.detectors.config import ARCHITECTURES, Architecture, DetectorConfig
 from dap_core.detectors.detector import BackboneOrigin, Detections, DetectionTarget, Detector, make_detector
 from dap_core.detectors.torchvision_export import export_state_dict
-from dap_core.detectors.transfer import TransferReport, transfer_weights
+from dap_core.detectors.transfer import Transferred, TransferReport, transfer_weights
 
 __all__ = [
     "ARCHITECTURES",
@@ -16,6 +16,7 @@ __all__ = [
     "Detector",
     "DetectorConfig",
     "TransferReport",
+    "Transferred",
     "export_state_dict",
     "load_checkpoint",
     "make_detector",

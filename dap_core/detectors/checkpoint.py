@@ -18,7 +18,7 @@ from dap_core.checkpoints import hash_tensors
 from dap_core.classifiers import RANDOM_WEIGHTS, Rgb, load_classifier
 from dap_core.detectors.config import ARCHITECTURES, Architecture, DetectorConfig
 from dap_core.detectors.detector import BackboneOrigin, Detector, make_detector
-from dap_core.detectors.transfer import TransferReport, check_tensors, transfer_weights
+from dap_core.detectors.transfer import Transferred, TransferReport, check_tensors, transfer_weights
 from dap_core.errors import CheckpointError, ClassifierError
 from dap_core.stores import Store
 from dap_core.types import ClassList
@@ -53,13 +53,15 @@ class Checkpoint:
         detector.network.load_state_dict(self.tensors)
         return detector
 
-    def make_successor(self, classes: ClassList, config: DetectorConfig) -> tuple[Detector, TransferReport]:
-        """A detector of the same architecture for other classes, with all tensors but those of the last layers.
+    def make_successor(
+        self, classes: ClassList, config: DetectorConfig, transferred: Transferred = "all"
+    ) -> tuple[Detector, TransferReport]:
+        """A detector of the same architecture for other classes, with all tensors but those of layers that begin anew.
 
         Raises CheckpointError when the backbone cannot be made, or `config` makes another network.
         """
         detector = self._make_untrained(classes, config)
-        return detector, transfer_weights(self.tensors, detector)
+        return detector, transfer_weights(self.tensors, detector, transferred)
 
     def _make_untrained(self, classes: ClassList, config: DetectorConfig) -> Detector:
         origin = self.origin

@@ -1,9 +1,15 @@
-"""Transfer: every layer of a trained detector but the last ones, whose size depends on the number of classes."""
+"""Transfer: the layers of a trained detector but those that are to begin anew.
+
+`all` takes every layer but the last ones, whose size depends on the number of classes (paper, section 3.1).
+`localisation` also leaves out the layers that lead to them alone, or to them and the boxes together: what a detector
+learnt that was trained on one class tells no classes apart.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
@@ -16,6 +22,12 @@ _LAST_LAYERS: dict[Architecture, str] = {
     "retinanet": "head.classification_head.cls_logits.",
     "fcos": "head.classification_head.cls_logits.",
 }
+_CLASS_LAYERS: dict[Architecture, str] = {
+    "faster_rcnn": "roi_heads.",
+    "retinanet": "head.classification_head.",
+    "fcos": "head.classification_head.",
+}
+Transferred = Literal["all", "localisation"]
 _NUM_NAMED = 3
 
 
@@ -28,16 +40,18 @@ class TransferReport:
     new: tuple[str, ...]
 
 
-def transfer_weights(source_tensors: Mapping[str, Tensor], detector: Detector) -> TransferReport:
-    """Copies all tensors of a trained detector but those of its last layers, which are chosen by name.
+def transfer_weights(
+    source_tensors: Mapping[str, Tensor], detector: Detector, transferred: Transferred = "all"
+) -> TransferReport:
+    """Copies the tensors of a trained detector but those of layers that begin anew, which are chosen by name.
 
     So 20 classes to 20 other classes start with new last layers, too. The names are those of
     `Checkpoint.tensors`. Raises CheckpointError when any other tensor is missing, unknown or misshapen; the detector is
     not changed then.
     """
-    last = _LAST_LAYERS[detector.architecture]
-    taken = {name: value for name, value in source_tensors.items() if not name.startswith(last)}
-    wanted = {name: value for name, value in detector.network.state_dict().items() if not name.startswith(last)}
+    new_layers = (_LAST_LAYERS if transferred == "all" else _CLASS_LAYERS)[detector.architecture]
+    taken = {name: value for name, value in source_tensors.items() if not name.startswith(new_layers)}
+    wanted = {name: value for name, value in detector.network.state_dict().items() if not name.startswith(new_layers)}
     check_tensors(taken, wanted, f"the {detector.architecture} detector")
     detector.network.load_state_dict(taken, strict=False)
     skipped = tuple(sorted(source_tensors.keys() - taken.keys()))

@@ -45,13 +45,15 @@ def start_from_classifier(classifier: Classifier, classes: ClassList, recipe: De
 def start_from_checkpoint(
     checkpoint: Checkpoint, classes: ClassList, recipe: DetectorRecipe, seed: int
 ) -> tuple[Detector, TransferReport]:
-    """A detector for `classes` with all tensors of a trained one but those of its last layers (section 4.1).
+    """A detector for `classes` with what the recipe takes over of a trained one, and the rest random by `seed`.
 
-    Its architecture and sizes are those of the checkpoint, what is trained is what the recipe says. Raises
-    CheckpointError.
+    Its architecture and sizes are those of the checkpoint, what is trained is what the recipe says; `trainable`,
+    `class_agnostic` and `transferred` have to be settled. Raises CheckpointError.
     """
+    if recipe.transferred == "auto":
+        raise ValueError("what is taken over is to be settled first: choose_transferred")
     torch.manual_seed(seed)
-    return checkpoint.make_successor(classes, _freeze(checkpoint.config, recipe))
+    return checkpoint.make_successor(classes, _freeze(checkpoint.config, recipe), recipe.transferred)
 
 
 def go_on_with(checkpoint: Checkpoint, recipe: DetectorRecipe) -> Detector:

@@ -144,6 +144,7 @@ FINETUNE_ENTRIES = (
             "max_gradient_norm": (10.0, "ours: one bad step would spoil a short run"),
             "augment.short_sides": ((224,), "ours: the largest of pretrain-laptop"),
             "full_size": (False, "ours: that of pretrain-laptop"),
+            "transferred": ("auto", "ours: follows what the detector was pre-trained on"),
         },
         source="ours: two cores, a few shots",
         backbone="lite0",

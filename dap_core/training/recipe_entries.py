@@ -34,6 +34,7 @@ COMMON_VALUES: dict[str, Cited] = {
     "full_size": (True, f"{TEXT}: FPN; the sizes are torchvision's for COCO"),
     "trainable": ("all", "text, section 3.1"),
     "class_agnostic": (False, "text, section 3.1: a box has the label of its image"),
+    "transferred": ("all", "text, section 3.1, step 4: all layers but the last"),
     "frozen_stages": (1, f"{TEXT}: the first block, of fine-tuning; read as stem and first stage, as in the script"),
     "frozen_batch_norm": (True, f"{TEXT}: of fine-tuning"),
 }

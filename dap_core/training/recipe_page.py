@@ -47,6 +47,11 @@ than a frozen backbone (table 3). We saw pre-training on 1,000 images of 1,000 c
 than none, and with a frozen backbone and one class do better than none: 10 images with drawn boxes of one class, two
 seeds. Nothing between is measured; the thresholds lie on the careful side. Images are counted and not boxes, as
 pseudo boxes of an image share its label and overlap.
+
+`transferred` is what fine-tuning takes over from a pre-trained detector: `all` but the last layers (the paper, step
+4), or `localisation`: backbone, pyramid and what proposes boxes, without the layers that tell classes apart (of Faster
+R-CNN the box head, of RetinaNet and FCOS the tower of the classes). `auto` is `localisation` where a detector that was
+trained on one class is to tell several apart, else `all`.
 """
 _SHOTS = """\
 ## Few shots

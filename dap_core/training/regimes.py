@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from dap_core.detectors import Transferred
 from dap_core.training.train_recipe import DetectorRecipe
 
 MIN_IMAGES_PER_CLASS = 100
@@ -67,6 +68,13 @@ def resolve_regime(recipe: DetectorRecipe, num_images: int, num_classes: int) ->
         recipe = replace(recipe, class_agnostic=regime.class_agnostic)
         reasons.append(regime.why_classes)
     return recipe, "; ".join(reasons)
+
+
+def choose_transferred(is_source_agnostic: bool, num_classes: int) -> tuple[Transferred, str]:
+    """What to take over from a detector for `num_classes` classes, and why."""
+    if is_source_agnostic and num_classes > 1:
+        return "localisation", "it was trained on one class, so the layers that tell classes apart begin anew"
+    return "all", ""
 
 
 def _choose_trainable(num_images: int) -> tuple[Settled, str]:

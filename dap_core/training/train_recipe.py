@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from dap_core.detectors import ARCHITECTURES, Architecture
+from dap_core.detectors import ARCHITECTURES, Architecture, Transferred
 from dap_core.training.augment import AugmentConfig
 
 Schedule = Literal["steps", "cosine"]
@@ -84,6 +84,9 @@ class DetectorRecipe(TrainRecipe):
     `frozen_stages` leaves. `auto` follows the data (`choose_regime`)."""
     class_agnostic: bool | Literal["auto"] = False
     """One class for all boxes; `auto` follows the data (`choose_regime`)."""
+    transferred: Transferred | Literal["auto"] = "all"
+    """What is taken over from a pre-trained detector: `all` but the last layers, or `localisation` alone, without the
+    layers that tell classes apart; `auto` follows what it was trained on (`choose_transferred`)."""
     frozen_stages: int = 1
     """Stages of the backbone that `all` leaves as they are; 1 is the stem and the first stage (section 4.1)."""
     frozen_batch_norm: bool = True
