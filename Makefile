@@ -8,10 +8,10 @@ DRAWN ?= ../shared/data/kangaroo
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak e2e check bench clean
+.PHONY: help demo test soak cluster-test e2e check bench clean
 
 help: ## list these words
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -26,6 +26,9 @@ test: $(BIN)/.installed ## run all tests
 
 soak: $(BIN)/.installed ## run the long tests
 	$(BIN)/python -m pytest tests -m soak
+
+cluster-test: $(BIN)/.installed ## nodes of a local cluster die and join while jobs run and people ask (half an hour)
+	$(BIN)/python -m pytest tests -m cluster
 
 e2e: $(BIN)/.installed ## the four steps on a synthetic set: classifier, boxes, pre-training, ten drawn images; CLS and DAP
 	$(BIN)/python -m clients.cli.four_steps out/e2e

@@ -78,7 +78,7 @@ write_env() {
     echo "export RAY_AUTH_MODE=token RAY_AUTH_TOKEN=$("$bin/python" -c 'import secrets; print(secrets.token_hex(32))')"
     echo 'export RAY_USAGE_STATS_ENABLED=0 RAY_worker_niceness=0 RAY_gcs_rpc_server_reconnect_timeout_s=600'
     echo "export RAY_gcs_storage=rocksdb RAY_gcs_storage_path=$(realpath "$dir")/gcs"
-    echo 'export RAY_ADDRESS=http://127.0.0.1:$CLUSTER_DASHBOARD_PORT'
+    echo 'export RAY_ADDRESS=http://127.0.0.1:$CLUSTER_DASHBOARD_PORT CLUSTER_URL=http://127.0.0.1:$CLUSTER_HTTP_PORT'
     echo 'export DAP_HOST=0.0.0.0 DAP_PORT=$CLUSTER_HTTP_PORT DAP_CPUS_PER_REPLICA=1 DAP_GPUS_PER_REPLICA=0'
     if [[ -n ${AWS_ENDPOINT_URL:-} && -n ${DAP_STORE:-} ]]; then
       echo "export AWS_ENDPOINT_URL=$AWS_ENDPOINT_URL DAP_STORE=$DAP_STORE CLUSTER_OWN_STORE="
@@ -125,7 +125,7 @@ deploy() {
       *DEPLOY_FAILED*) echo "$status" >&2; exit 1 ;;
       *DEPLOYING* | *UPDATING* | *NOT_STARTED*) continue ;;
     esac
-    curl -sf "http://127.0.0.1:$CLUSTER_HTTP_PORT/readyz" > /dev/null && return 0
+    curl -sf "$CLUSTER_URL/readyz" > /dev/null && return 0
   done
   echo "the service is not ready: $status" >&2
   exit 1

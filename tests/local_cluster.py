@@ -37,7 +37,7 @@ class LocalCluster:
     @property
     def url(self) -> str:
         """Where the service answers."""
-        return f"http://127.0.0.1:{self.environment['CLUSTER_HTTP_PORT']}"
+        return self.environment["CLUSTER_URL"]
 
     def run(self, *arguments: str) -> str:
         """A command of the script; what it prints."""
