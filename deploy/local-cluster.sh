@@ -137,6 +137,7 @@ up() {
     echo "$dir holds a cluster; end it with: $0 down" >&2
     exit 2
   fi
+  umask 077 # the token is in env
   mkdir -p "$dir/pids" "$dir/logs" "$dir/gcs"
   write_env
   source "$dir/env"

@@ -53,6 +53,13 @@ class LocalCluster:
         if not self.api_key:
             self.api_key = create_key(self.data.store, "tests", ["label", "jobs"])[1]
 
+    def find_ports(self) -> list[tuple[str, int]]:
+        """Where the processes of Ray listen, but for the port of the service."""
+        listed = [line.split() for line in self.run("list").splitlines() if not line.startswith("store ")]
+        found = {one for _, *pids in listed for pid in pids for one in _list_listening(int(pid))}
+        own = int(self.environment["CLUSTER_HTTP_PORT"])
+        return sorted((host, port) for host, port in found if port != own)
+
     def find_processes(self, name: str, title: str) -> list[int]:
         """Processes of a node whose command begins with `title`."""
         listed = dict(line.split(" ", 1) for line in self.run("list").splitlines())
@@ -108,6 +115,15 @@ def _read_command(pid: int) -> str:
         return " ".join(psutil.Process(pid).cmdline())
     except psutil.NoSuchProcess:
         return ""
+
+
+def _list_listening(pid: int) -> list[tuple[str, int]]:
+    try:
+        connections = psutil.Process(pid).net_connections("inet")
+    except psutil.NoSuchProcess:
+        return []
+    places = [one.laddr for one in connections if one.status == psutil.CONN_LISTEN]
+    return [("127.0.0.1" if place.ip in ("0.0.0.0", "::") else place.ip, place.port) for place in places]
 
 
 def _read_environment(given: Mapping[str, str], file: Path) -> dict[str, str]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
 
+import grpc
+import httpx
 import pytest
 from dap_client import Client, Job
 
 from services.jobs.job_store import JobStore
-from tests.bucket_services import Services
 from tests.local_cluster import LocalCluster, run_cluster
 from tests.s3_servers import S3Server
 
@@ -20,103 +21,170 @@ pytestmark = [pytest.mark.cluster, pytest.mark.soak]
 NUM_IMAGES, SHARD_IMAGES, NUM_STEPS = 160, 4, 160
 RESTART_S, JOIN_S = 120.0, 60.0
 LABELER = "ray::MapWorker(MapBatches(_Worker))"
+PATHS = ("/", "/api/version", "/api/jobs/", "/api/serve/applications/", "/nodes", "/api/v0/tasks", "/logs", "/metrics")
+CALLS = (
+    "/ray.rpc.NodeInfoGcsService/GetAllNodeInfo",
+    "/ray.rpc.JobInfoGcsService/GetAllJobInfo",
+    "/ray.rpc.InternalKVGcsService/InternalKVGet",
+    "/ray.rpc.NodeManagerService/GetNodeStats",
+    "/ray.rpc.CoreWorkerService/GetCoreWorkerStats",
+    "/ray.rpc.ObjectManagerService/Pull",
+)
 
 
-@pytest.fixture
-def cluster(servers: dict[str, S3Server], tmp_path: Path) -> Iterator[LocalCluster]:
-    with run_cluster(servers["juicefs"], tmp_path, 2) as made:
+@pytest.fixture(scope="module")
+def cluster(servers: dict[str, S3Server], tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    with run_cluster(servers["juicefs"], tmp_path_factory.mktemp("cluster"), 2) as made:
         made.data.put_pictures(NUM_IMAGES)
         made.deploy()
         yield made
 
 
-@pytest.fixture
-def client(cluster: LocalCluster) -> Client:
-    return cluster.open_client()
+@dataclass
+class Work:
+    """Jobs on the cluster, each with an output of its own."""
+
+    cluster: LocalCluster
+    client: Client
+    numbers: Iterator[int] = field(default_factory=count)
+
+    def begin(self, kind: str) -> Running:
+        """A job that has committed something."""
+        out = f"labels-{next(self.numbers)}"
+        data = self.cluster.data
+        job = self.client.jobs.submit(data.make_mine(out, shard_images=SHARD_IMAGES))
+        if kind == "pretrain":
+            assert job.wait(timeout_s=300).state == "SUCCEEDED", job.values
+            label_set, out = out, f"trained-{next(self.numbers)}"
+            job = self.client.jobs.submit(data.make_pretrain(label_set, out, NUM_STEPS, workers=2))
+        data.wait_for_more(data.place(out), than=0)
+        return Running(self.cluster, job, kind, out)
 
 
-def make_mine(data: Services, out: str = "labels") -> dict[str, Any]:
-    return data.make_mine(out, shard_images=SHARD_IMAGES, engine="torch", precision="float32")
+@dataclass
+class Running:
+    """A job under way."""
+
+    cluster: LocalCluster
+    job: Job
+    kind: str
+    out: str
+
+    def count_done(self) -> int:
+        return self.cluster.data.count_done(self.cluster.data.place(self.out))
+
+    def wait_for_more(self, than: int | None = None) -> None:
+        self.cluster.data.wait_for_more(self.cluster.data.place(self.out), than=than)
+
+    def check(self) -> None:
+        """It succeeds, and all is there once."""
+        assert self.job.wait(timeout_s=400).state == "SUCCEEDED", self.job.values
+        if self.kind == "mine":
+            self.cluster.data.check_labels(self.out, NUM_IMAGES, NUM_IMAGES // SHARD_IMAGES)
+        else:
+            self.cluster.data.check_metrics(self.out, NUM_STEPS)
+        attempts = {
+            int(event.id.partition(".")[0]) for event in JobStore(self.cluster.data.store).read_events(self.job.id)
+        }
+        assert attempts == set(range(1, self.job.values["attempt"] + 1))
 
 
-def make_job(cluster: LocalCluster, client: Client, kind: str) -> tuple[Job, str]:
-    """A job that has begun, and where it writes."""
-    job, out = client.jobs.submit(make_mine(cluster.data)), "labels"
-    if kind == "pretrain":
-        assert job.wait(timeout_s=300).state == "SUCCEEDED", job.values
-        job, out = client.jobs.submit(cluster.data.make_pretrain("labels", "trained", NUM_STEPS, workers=2)), "trained"
-    cluster.data.wait_for_more(cluster.data.place(out), than=0)
-    return job, out
+@pytest.fixture(scope="module")
+def work(cluster: LocalCluster) -> Work:
+    return Work(cluster, cluster.open_client())
 
 
-def check(cluster: LocalCluster, job: Job, kind: str) -> None:
-    """The job has succeeded, and all is there once."""
-    assert job.wait(timeout_s=400).state == "SUCCEEDED", job.values
-    if kind == "mine":
-        cluster.data.check_labels("labels", NUM_IMAGES, NUM_IMAGES // SHARD_IMAGES)
-    else:
-        cluster.data.check_metrics("trained", NUM_STEPS)
-    attempts = {int(event.id.partition(".")[0]) for event in JobStore(cluster.data.store).read_events(job.id)}
-    assert attempts == set(range(1, job.values["attempt"] + 1))
-
-
-@pytest.mark.parametrize("kind", ["mine", "pretrain"])
-def test_a_job_goes_on_when_each_node_in_turn_dies(cluster: LocalCluster, client: Client, kind: str):
-    job, out = make_job(cluster, client, kind)
-    for name in ("node-1", "node-2"):
-        cluster.run("kill", name)
-        cluster.run("start", name)
-        cluster.data.wait_for_more(cluster.data.place(out))
-    check(cluster, job, kind)
-
-
-@pytest.mark.parametrize("kind", ["mine", "pretrain"])
-def test_all_goes_on_when_the_head_dies(cluster: LocalCluster, client: Client, kind: str):
-    job, out = make_job(cluster, client, kind)
-    cluster.run("kill", "head")
-    done, began = cluster.data.count_done(cluster.data.place(out)), time.monotonic()
-    cluster.run("start", "head")
-    cluster.wait_until_ready(RESTART_S - (time.monotonic() - began))
-    cluster.data.wait_for_more(cluster.data.place(out), than=done)
-    assert time.monotonic() - began < RESTART_S
-    check(cluster, job, kind)
-
-
-def test_a_node_that_joins_is_used(cluster: LocalCluster, client: Client):
-    cluster.run("kill", "node-2")
-    make_job(cluster, client, "mine")
-    cluster.run("start", "node-2")
+def wait_until(is_so: Callable[[], object], within_s: float) -> None:
     began = time.monotonic()
-    while not cluster.find_processes("node-2", LABELER):
-        assert time.monotonic() - began < JOIN_S
+    while not is_so():
+        assert time.monotonic() - began < within_s
         time.sleep(1)
 
 
-def test_a_new_version_is_rolled_out_and_no_request_is_lost(cluster: LocalCluster, client: Client):
+@pytest.mark.parametrize("kind", ["mine", "pretrain"])
+def test_a_job_goes_on_when_each_node_in_turn_dies(cluster: LocalCluster, work: Work, kind: str):
+    running = work.begin(kind)
+    for name in ("node-1", "node-2"):
+        cluster.run("kill", name)
+        cluster.run("start", name)
+        running.wait_for_more()
+    running.check()
+
+
+@pytest.mark.parametrize("kind", ["mine", "pretrain"])
+def test_all_goes_on_when_the_head_dies(cluster: LocalCluster, work: Work, kind: str):
+    running = work.begin(kind)
+    cluster.run("kill", "head")
+    done = running.count_done()
+    cluster.run("start", "head")
+    began = time.monotonic()
+    cluster.wait_until_ready(RESTART_S)
+    running.wait_for_more(than=done)
+    assert time.monotonic() - began < RESTART_S
+    running.check()
+
+
+def test_a_node_that_joins_is_used(cluster: LocalCluster, work: Work):
+    cluster.run("kill", "node-2")
+    running = work.begin("mine")
+    cluster.run("start", "node-2")
+    wait_until(lambda: cluster.find_processes("node-2", LABELER), JOIN_S)
+    running.check()
+
+
+def test_a_new_setting_is_rolled_out_and_no_request_is_lost(cluster: LocalCluster):
     image = next(iter((cluster.data.folder / "photos").iterdir())).read_bytes()
-    statuses: list[str] = []
+    answers: list[str] = []
     is_over = threading.Event()
 
     def ask() -> None:
-        with Client(cluster.url, api_key=cluster.api_key, max_retries=0, timeout_s=60) as one:
+        with Client(cluster.url, api_key=cluster.api_key, max_retries=0, timeout_s=60) as client:
             while not is_over.is_set():
                 try:
-                    [found] = one.label(image, ["goldfish"])
-                    statuses.append("ok" if found else "none")
+                    answers.append(f"{len(client.label(image, ['goldfish']))} image")
                 except Exception as error:  # noqa: BLE001 - whatever it is, it was not answered
-                    statuses.append(repr(error))
+                    answers.append(repr(error))
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
     try:
-        before = len(statuses)
+        before = len(answers)
         cluster.deploy(deadline_s=50)
-        after = len(statuses)
+        after = len(answers)
         time.sleep(5)
     finally:
         is_over.set()
         for thread in threads:
             thread.join()
-    assert before < after < len(statuses)
-    assert set(statuses) == {"ok"}
+    assert before < after < len(answers)
+    assert set(answers) == {"1 image"}
+
+
+def test_nobody_is_told_anything_without_a_token(cluster: LocalCluster):
+    ports = cluster.find_ports()
+    assert len(ports) > 10
+    told = {(port, path) for port in ports for path in PATHS if is_answered(*port, path)}
+    metrics = {one for one in told if one[1] == "/metrics"}
+    assert told == metrics, "the exporters of the nodes answer, and nothing else"
+    assert [one for one in ports for call in CALLS if is_served(*one, call)] == []
+    assert httpx.get(f"{cluster.url}/v1/jobs").status_code == 401
+    assert httpx.post(f"{cluster.url}/v1/boxes", content=b"x").status_code == 401
+
+
+def is_answered(host: str, port: int, path: str) -> bool:
+    """Whether a port gives a page to somebody without a token."""
+    try:
+        return httpx.get(f"http://{host}:{port}{path}", timeout=5).status_code < 400
+    except httpx.HTTPError:
+        return False
+
+
+def is_served(host: str, port: int, call: str) -> bool:
+    """Whether a port does what it is asked by somebody without a token."""
+    with grpc.insecure_channel(f"{host}:{port}") as channel:
+        try:
+            channel.unary_unary(call)(b"", timeout=3)
+        except grpc.RpcError:
+            return False
+        return True
