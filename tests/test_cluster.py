@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 
 import grpc
 import httpx
@@ -170,6 +173,22 @@ def test_nobody_is_told_anything_without_a_token(cluster: LocalCluster):
     assert [one for one in ports for call in CALLS if is_served(*one, call)] == []
     assert httpx.get(f"{cluster.url}/v1/jobs").status_code == 401
     assert httpx.post(f"{cluster.url}/v1/boxes", content=b"x").status_code == 401
+
+
+def test_what_is_counted_can_be_scraped_from_the_nodes(cluster: LocalCluster, work: Work):
+    work.begin("mine").check()
+    wanted = {"ray_dap_http_requests_total", "ray_dap_http_request_seconds_bucket", "ray_dap_jobs", "ray_dap_jobs_done"}
+    wanted |= {"ray_dap_jobs_ended_total", "ray_serve_num_ongoing_http_requests"}
+    wait_until(lambda: wanted <= scrape(cluster), 60)
+
+
+def scrape(cluster: LocalCluster) -> set[str]:
+    """The names of all metrics that the exporters of the nodes give."""
+    file = Path(cluster.environment["CLUSTER_TMP"]) / "prom_metrics_service_discovery.json"
+    places = [place for group in json.loads(file.read_text()) for place in group["targets"]]
+    headers = {"Authorization": f"Bearer {cluster.environment['RAY_AUTH_TOKEN']}"}
+    pages = [httpx.get(f"http://{place}/metrics", headers=headers, timeout=10).text for place in places]
+    return set(re.findall(r"^(\w+)[{ ]", "\n".join(pages), re.MULTILINE))
 
 
 def is_answered(host: str, port: int, path: str) -> bool:

@@ -211,25 +211,42 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "boxes.csv"
 
 
-def test_fine_tuning_takes_over_all_but_the_last_layers_and_lists_its_shots(labels: Path, drawn: Path, tmp_path: Path):
-    run_here(make_spec(labels, tmp_path / "pre", 2))
-    changes = {**CHANGES, "num_steps": "2"}
+LAST = {"box_predictor.cls_score", "box_predictor.bbox_pred"}
+
+
+@pytest.mark.parametrize(
+    ("pretraining", "finetuning", "skipped", "reason"),
+    [
+        ({"class_agnostic": "false"}, {}, LAST, ""),
+        ({}, {"transferred": "all"}, LAST, ""),
+        ({}, {}, {*LAST, "box_head.fc6", "box_head.fc7"}, "it was trained on one class"),
+    ],
+)
+def test_fine_tuning_takes_over_what_the_pre_training_allows_and_lists_its_shots(
+    labels: Path,
+    drawn: Path,
+    tmp_path: Path,
+    pretraining: dict[str, str],
+    finetuning: dict[str, str],
+    skipped: set[str],
+    reason: str,
+):
+    short = {**CHANGES, "num_steps": "2"}
+    run_here(make_spec(labels, tmp_path / "pre", 2, changes={**short, **pretraining}))
     spec = FinetuneSpec(
         checkpoint=str(tmp_path / "pre"),
         data=str(drawn),
         shots=2,
         out=str(tmp_path / "fine"),
-        changes=changes,
+        changes={**short, **finetuning},
         decoders=0,
     )
     result = run_here(spec).result
     assert result is not None
     assert (result["images"], result["classes"], result["class_agnostic"]) == (4, 2, False)
-    assert {name.rpartition(".")[0] for name in result["tensors_skipped"]} == {
-        "roi_heads.box_predictor.cls_score",
-        "roi_heads.box_predictor.bbox_pred",
-    }
+    assert {name.rpartition(".")[0] for name in result["tensors_skipped"]} == {f"roi_heads.{one}" for one in skipped}
     assert result["tensors_loaded"] > 50
+    assert reason in result["regime"]
     assert '"k": 2' in (tmp_path / "fine" / "shots.json").read_text()
 
 
