@@ -104,7 +104,7 @@ start() { # each node has a loopback address of its own; Ray takes 127.0.0.1 for
   common=(--node-ip-address="$host" --object-store-memory=200000000 --disable-usage-stats --block
     --dashboard-agent-listen-port="$(free_port)")
   if [[ $1 == head ]]; then
-    launch head "$bin/ray" start --head --port="$CLUSTER_GCS_PORT" --num-cpus=0 --temp-dir="$CLUSTER_TMP" \
+    launch head "$bin/ray" start --head --port="$CLUSTER_GCS_PORT" --num-cpus=0 --labels=dap-role=head --temp-dir="$CLUSTER_TMP" \
       --dashboard-host=127.0.0.1 --dashboard-port="$CLUSTER_DASHBOARD_PORT" "${common[@]}"
     wait_for "the head" curl -sf "$RAY_ADDRESS/api/gcs_healthz"
     return

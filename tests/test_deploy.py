@@ -13,7 +13,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from dap_core.errors import DestinationError, InputError
 from dap_core.stores import LocalStore
-from services.jobs.ray_launcher import GPU_NODE
+from services.jobs.ray_launcher import GPU_NODE, HEAD_LABEL
 from services.keys import create_key, revoke_key
 from services.running import check_exposure, run_in_process, run_on_ray, share_cores
 from services.serve_app import build_app
@@ -105,3 +105,12 @@ def test_nodes_with_gpus_offer_what_leaders_of_jobs_ask_for():
     patches = [step for one in overlay["patches"] for step in yaml.safe_load(one["patch"])]
     [value] = [step["value"] for step in patches if step["path"].endswith("/rayStartParams/resources")]
     assert json.loads(json.loads(value)) == {GPU_NODE: 1}
+
+
+def test_the_head_is_labelled_so_that_no_job_runs_there():
+    label = "=".join(HEAD_LABEL)
+    compose = yaml.safe_load((TOP / "docker-compose.yml").read_text())["services"]
+    assert [name for name, one in compose.items() if f"--labels={label}" in one.get("command", ())] == ["head"]
+    cluster = yaml.safe_load((TOP / "deploy/kubernetes/base/rayservice.yaml").read_text())["spec"]["rayClusterConfig"]
+    assert cluster["headGroupSpec"]["rayStartParams"]["labels"] == label
+    assert f"--labels={label}" in (TOP / "deploy/local-cluster.sh").read_text()

@@ -52,26 +52,35 @@ Place = Callable[[JobSpec], JobSpec]
 
 
 def run_attempt(
-    root: str, job: str, *, heartbeat_s: float = HEARTBEAT_S, place: Place = lambda spec: spec
+    root: str,
+    job: str,
+    *,
+    heartbeat_s: float = HEARTBEAT_S,
+    place: Place = lambda spec: spec,
+    number: int | None = None,
 ) -> AttemptExit:
     """Runs the next attempt of a job in this process, to its end; SIGTERM counts as an interrupt meanwhile.
 
-    Only for the main thread. The record is there before anything heavy is imported.
+    With a `number`, only where that is the next one's: who had to wait for long may have been given up. Only for the
+    main thread. The record is there before anything heavy is imported.
     """
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return _run(root, job, heartbeat_s, place)
+        return _run(root, job, heartbeat_s, place, number)
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _run(root: str, job: str, heartbeat_s: float, place: Place) -> AttemptExit:
+def _run(root: str, job: str, heartbeat_s: float, place: Place, number: int | None) -> AttemptExit:
     jobs = JobStore(open_store(root))
     try:
         jobs.read_spec(job)
     except InputError as error:
         _LOG.error("job %s cannot be run: %s", job, error)
         return AttemptExit.REFUSED
+    if number is not None and jobs.next_attempt(job).number != number:
+        _LOG.info("job %s no longer waits for attempt %d", job, number)
+        return AttemptExit.SUPERSEDED
     try:
         record = run_job(jobs, job, partial(_import_and_run, place), heartbeat_s=heartbeat_s)
     except KeyboardInterrupt:
@@ -108,6 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("job", metavar="JOB", help="id of the job")
     parser.add_argument("--heartbeat-s", type=float, default=HEARTBEAT_S, help="seconds between two records")
     parser.add_argument("--nice", type=int, default=NICENESS, help="how far it gives way to other processes, 0 to 19")
+    parser.add_argument("--attempt", type=int, help="run no other than the one of this number")
     parser.add_argument("--ray", metavar="ADDRESS", help="the cluster of labelers and workers; else a Ray of its own")
     parser.add_argument("--max-labelers", type=int, default=1, help="on that cluster, where the job does not say")
     parser.add_argument("--gpus", type=float, default=0.0, help="GPUs of this process or of each labeler and worker")
@@ -117,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     place: Place = lambda spec: spec  # noqa: E731
     if given.ray:
         place = partial(place_on_ray, address=given.ray, max_labelers=given.max_labelers, gpus=given.gpus)
-    return int(run_attempt(given.root, given.job, heartbeat_s=given.heartbeat_s, place=place))
+    return int(run_attempt(given.root, given.job, heartbeat_s=given.heartbeat_s, place=place, number=given.attempt))
 
 
 if __name__ == "__main__":

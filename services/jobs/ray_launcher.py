@@ -29,8 +29,9 @@ _STOP_WAIT_S = 30
 """From the request to stop to SIGKILL: time for a last state."""
 _KILL_WAIT_S = 10.0
 _DRIVER_BYTES = 400 * 2**20
-"""Of a runner that only leads others. It asks for no core, as one labeler the less would have room; and asking for
-something at all keeps it from the head, which may have no memory for it."""
+"""Of a runner that only leads others. It asks for no core, as one labeler the less would have room."""
+HEAD_LABEL = ("dap-role", "head")
+"""What the head is to be labelled with, so that runners stay away from it."""
 GPU_NODE = "gpu_node"
 """Resource that nodes with GPUs have to offer, so that a runner which leads others sees a GPU without taking it."""
 _LOG = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class RayJobLauncher:
         spec = JobStore(self.store).read_spec(job)
         try:
             client = self._connect()
-            self._submit(client, name, job, spec)
+            self._submit(client, name, job, attempt, spec)
         except _UNREACHABLE as error:
             self._client = None  # the next one may be elsewhere
             raise OSError(f"the cluster at {self.address} takes no job: {error}") from error
@@ -87,7 +88,7 @@ class RayJobLauncher:
             self._client = JobSubmissionClient(None if self.address == THIS_CLUSTER else self.address)
         return self._client
 
-    def _submit(self, client: JobSubmissionClient, name: str, job: str, spec: JobSpec) -> None:
+    def _submit(self, client: JobSubmissionClient, name: str, job: str, attempt: int, spec: JobSpec) -> None:
         known = _find(client, name)
         if known is not None and not known.status.is_terminal():
             _LOG.info("job %s is on the cluster already, as %s", job, name)
@@ -96,9 +97,10 @@ class RayJobLauncher:
             client.delete_job(name)
         client.submit_job(
             submission_id=name,
-            entrypoint=shlex.join(self._make_command(job)),
+            entrypoint=shlex.join(self._make_command(job, attempt)),
             runtime_env={"env_vars": self._make_environment(has_pool(spec))},
             metadata={"job": job, "kind": spec.kind},
+            entrypoint_label_selector={HEAD_LABEL[0]: f"!{HEAD_LABEL[1]}"},
             **(self._ask_for_leader() if has_pool(spec) else self._ask_for_worker()),
         )
 
@@ -109,10 +111,11 @@ class RayJobLauncher:
     def _ask_for_worker(self) -> dict[str, Any]:
         return {"entrypoint_num_cpus": self.options.cpus, "entrypoint_num_gpus": self.options.gpus or None}
 
-    def _make_command(self, job: str) -> Sequence[str]:
+    def _make_command(self, job: str, attempt: int) -> Sequence[str]:
         options = self.options
+        only = ("--attempt", str(attempt), "--nice", "0")
         placed = ("--ray", THIS_CLUSTER, "--max-labelers", str(options.max_processes), "--gpus", f"{options.gpus:g}")
-        return (sys.executable, "-m", "services.jobs.attempting", self.store.uri, job, "--nice", "0", *placed)
+        return (sys.executable, "-m", "services.jobs.attempting", self.store.uri, job, *only, *placed)
 
     def _make_environment(self, is_pool: bool) -> dict[str, str]:
         threads = 1 if is_pool else max(1, round(self.options.cpus))
@@ -161,10 +164,16 @@ class RayJobRunner:
             self._client.stop_job(self.name)
 
     def kill(self) -> None:
-        """Ends it as `stop` does, and waits a little; a cluster that does not answer is left alone."""
+        """Ends it as `stop` does, and waits a little.
+
+        One that waits for room, or whose cluster does not answer, is not waited for: when it begins at last, it ends at
+        once, as another attempt or the end of the job was written meanwhile.
+        """
         if self.poll() is not None:
             return
         self.stop()
+        if self._is_pending:
+            return
         deadline = time.monotonic() + _KILL_WAIT_S
         while self.poll() is None and time.monotonic() < deadline:
             time.sleep(0.2)
