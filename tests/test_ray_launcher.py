@@ -37,6 +37,8 @@ def wait_until(is_so: Callable[[], object]) -> None:
         time.sleep(0.5)
 
 
+@pytest.mark.cluster
+@pytest.mark.soak
 def test_an_attempt_runs_on_the_cluster_and_the_next_one_after_its_node_has_died(cluster: LocalCluster):
     data, jobs = cluster.data, JobStore(cluster.data.store)
     launcher = RayJobLauncher(jobs.store, cluster.environment["RAY_ADDRESS"], RayJobOptions(max_processes=1))
@@ -63,6 +65,8 @@ def test_an_attempt_runs_on_the_cluster_and_the_next_one_after_its_node_has_died
     assert any(info.key.startswith(f"jobs/{job}/logs/0002-") for info in jobs.store.list_objects(f"jobs/{job}/logs/"))
 
 
+@pytest.mark.cluster
+@pytest.mark.soak
 def test_a_job_for_which_there_is_no_room_waits_and_is_not_waited_for(cluster: LocalCluster):
     data, jobs = cluster.data, JobStore(cluster.data.store)
     launcher = RayJobLauncher(jobs.store, cluster.environment["RAY_ADDRESS"], RayJobOptions(cpus=64))
@@ -75,6 +79,8 @@ def test_a_job_for_which_there_is_no_room_waits_and_is_not_waited_for(cluster: L
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.cluster
+@pytest.mark.soak
 def test_a_cluster_that_does_not_answer_takes_no_job(cluster: LocalCluster):
     jobs = JobStore(cluster.data.store)
     job = jobs.submit(make_spec(cluster.data.make_mine("none"), "the test"))
