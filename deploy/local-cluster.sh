@@ -95,7 +95,7 @@ start_store() {
   "$bin/juicefs" format --storage file --bucket "$(realpath "$dir")/objects/" "$meta" dap > "$dir/logs/format.log" 2>&1
   launch store "$bin/juicefs" gateway --multi-buckets --no-usage-report --no-banner "$meta" "127.0.0.1:$CLUSTER_STORE_PORT"
   wait_for "the S3 server" curl -sf "$AWS_ENDPOINT_URL/minio/health/live"
-  "$bin/python" -c 'import boto3; boto3.client("s3").create_bucket(Bucket="dap")'
+  "$bin/python" "$(dirname "$0")/make_bucket.py" dap > "$dir/logs/bucket.log"
 }
 
 start() { # each node has a loopback address of its own; Ray takes 127.0.0.1 for the machine's outer one

@@ -110,13 +110,12 @@ class JobsReplica:
 
     def __init__(self, settings: ServiceSettings) -> None:
         """Begins at once."""
-        self._is_needed = settings.max_jobs > 0
         self._running = ExitStack()
         self._thread = self._running.enter_context(running_jobs(settings, JobMetrics().note))
 
     def check_health(self) -> None:
         """Raises RuntimeError when nothing looks after the jobs any more."""
-        if self._is_needed and not (self._thread and self._thread.is_alive()):
+        if self._thread and not self._thread.is_alive():  # there is none where no jobs are to run
             raise RuntimeError("nothing looks after the jobs")
 
     def __del__(self) -> None:

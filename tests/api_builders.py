@@ -8,7 +8,6 @@ import re
 import select
 import socket
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from services.keys import KeyRing
 from services.labeling import Labeling, LabelRequest, ModelInfo, Reply
 from services.settings import ServiceSettings
 from tests.builders import encode_image, make_classes, make_smooth_pixels
+from tests.waiting import wait_until
 
 TIMEOUT_S = 30.0
 MODEL = ModelInfo("scripted", "0" * 64, make_classes(3), "none", "float32")
@@ -92,14 +92,6 @@ class ScriptedLabeling:
         if self.not_ready:
             raise self.not_ready
         return MODEL
-
-
-def wait_until(is_true: Callable[[], Any]) -> None:
-    """Raises AssertionError when it does not come true in time."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while not is_true():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def make_png(width: int = 48, height: int = 32) -> bytes:

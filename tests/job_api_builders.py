@@ -23,6 +23,7 @@ from services.jobs.records import JobRecord, JobState
 from services.jobs.runner import run_job
 from services.keys import create_key
 from tests.api_builders import ScriptedLabeling, run_app
+from tests.waiting import wait_until
 
 BEAT_S = 0.03
 
@@ -95,11 +96,4 @@ def fail(_spec: Any, _context: JobContext) -> Outcome:
 def wait_for_stop(_spec: Any, context: JobContext) -> Outcome:
     while True:
         context.check()
-        time.sleep(0.01)
-
-
-def wait_until(is_so: Callable[[], Any], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -19,7 +19,8 @@ from services.copying import copy_objects
 from services.jobs.context import JobContext
 from services.jobs.outcomes import Outcome
 from services.jobs.records import JobState
-from tests.job_api_builders import JobPlace, fail, make_job_place, succeed_in_part, wait_until
+from tests.job_api_builders import JobPlace, fail, make_job_place, succeed_in_part
+from tests.waiting import wait_until
 
 RECUT = {"images": 3, "boxes_per_image": 1.5, "images_per_s": 10.0, "label_set": "labels"}
 

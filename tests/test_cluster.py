@@ -6,7 +6,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -19,6 +19,7 @@ from dap_client import Client, Job
 from services.jobs.job_store import JobStore
 from tests.local_cluster import LocalCluster, run_cluster
 from tests.s3_servers import S3Server
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.soak]
 NUM_IMAGES, SHARD_IMAGES, NUM_STEPS = 160, 4, 160
@@ -97,13 +98,6 @@ def work(cluster: LocalCluster) -> Work:
     return Work(cluster, cluster.open_client())
 
 
-def wait_until(is_so: Callable[[], object], within_s: float) -> None:
-    began = time.monotonic()
-    while not is_so():
-        assert time.monotonic() - began < within_s
-        time.sleep(1)
-
-
 @pytest.mark.parametrize("kind", ["mine", "pretrain"])
 def test_a_job_goes_on_when_each_node_in_turn_dies(cluster: LocalCluster, work: Work, kind: str):
     running = work.begin(kind)
@@ -121,7 +115,7 @@ def test_all_goes_on_when_the_head_dies(cluster: LocalCluster, work: Work, kind:
     done = running.count_done()
     cluster.run("start", "head")
     began = time.monotonic()
-    cluster.wait_until_ready(RESTART_S)
+    wait_until(cluster.is_ready, RESTART_S, every_s=0.5)
     running.wait_for_more(than=done)
     assert time.monotonic() - began < RESTART_S
     running.check()
@@ -131,7 +125,7 @@ def test_a_node_that_joins_is_used(cluster: LocalCluster, work: Work):
     cluster.run("kill", "node-2")
     running = work.begin("mine")
     cluster.run("start", "node-2")
-    wait_until(lambda: cluster.find_processes("node-2", LABELER), JOIN_S)
+    wait_until(lambda: cluster.find_processes("node-2", LABELER), JOIN_S, every_s=0.5)
     running.check()
 
 
@@ -179,7 +173,7 @@ def test_what_is_counted_can_be_scraped_from_the_nodes(cluster: LocalCluster, wo
     work.begin("mine").check()
     wanted = {"ray_dap_http_requests_total", "ray_dap_http_request_seconds_bucket", "ray_dap_jobs", "ray_dap_jobs_done"}
     wanted |= {"ray_dap_jobs_ended_total", "ray_serve_num_ongoing_http_requests"}
-    wait_until(lambda: wanted <= scrape(cluster), 60)
+    wait_until(lambda: wanted <= scrape(cluster), 60, every_s=0.5)
 
 
 def scrape(cluster: LocalCluster) -> set[str]:

@@ -28,6 +28,7 @@ from services.jobs.progress import Progress
 from services.jobs.records import JobState
 from services.jobs.runner import run_job
 from services.jobs.specs import MineSpec
+from tests.waiting import wait_until
 
 SPEC = MineSpec(source=("photos",), out="labels")
 BEAT_S = 0.05
@@ -59,13 +60,6 @@ def run_in_thread(jobs: JobStore, job: str, run: Callable[[MineSpec, JobContext]
     thread.start()
     wait_until(lambda: bool(list(jobs.store.list_objects(f"jobs/{job}/attempts/"))))
     return thread
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_job_is_queued_then_runs_and_its_record_says_how_it_ended(jobs: JobStore):

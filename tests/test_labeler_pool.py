@@ -17,8 +17,9 @@ from dap_core.labeler import PseudoLabeler
 from dap_core.recipes import ALIGNED, OFFICIAL, PAPER, Recipe, customise_recipe
 from dap_core.types import FailedImage, LabeledImage
 from services.labeling import LabelerPool, LabelRequest
-from tests.api_builders import EMPTY, wait_until
+from tests.api_builders import EMPTY
 from tests.builders import encode_image, make_scene, make_toy_classifier
+from tests.waiting import wait_until
 
 PNG = encode_image(make_scene((200, 150), (40, 30, 110, 90)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,6 +14,7 @@ from services.jobs.ray_placing import place_on_ray
 from services.jobs.records import JobState
 from tests.local_cluster import LocalCluster, run_cluster
 from tests.s3_servers import S3Server
+from tests.waiting import wait_until
 
 NUM_IMAGES, SHARD_IMAGES = 40, 4
 WAIT_S = 120.0
@@ -30,13 +31,6 @@ def cluster(servers: dict[str, S3Server], tmp_path_factory: pytest.TempPathFacto
             yield made
 
 
-def wait_until(is_so: Callable[[], object]) -> None:
-    began = time.monotonic()
-    while not is_so():
-        assert time.monotonic() - began < WAIT_S
-        time.sleep(0.5)
-
-
 @pytest.mark.cluster
 @pytest.mark.soak
 def test_an_attempt_runs_on_the_cluster_and_the_next_one_after_its_node_has_died(cluster: LocalCluster):
@@ -47,7 +41,7 @@ def test_an_attempt_runs_on_the_cluster_and_the_next_one_after_its_node_has_died
     data.wait_for_more(out := data.place("labels"), than=0)
     assert (first.poll(), first.explain_waiting(), same.poll()) == (None, None, None)
     cluster.run("kill", "node-1")
-    wait_until(first.poll)
+    wait_until(first.poll, WAIT_S, every_s=0.5)
     record = jobs.read_record(job)
     assert record is not None
     assert (record.state, first.owns(record)) == (JobState.RUNNING, True)
@@ -56,7 +50,7 @@ def test_an_attempt_runs_on_the_cluster_and_the_next_one_after_its_node_has_died
     assert second.explain_waiting() == "waits for room on the cluster"
     cluster.run("start", "node-1")
     data.wait_for_more(out)
-    wait_until(second.poll)
+    wait_until(second.poll, WAIT_S, every_s=0.5)
     data.check_labels("labels", NUM_IMAGES, NUM_IMAGES // SHARD_IMAGES)
     [end, record] = second.poll(), jobs.read_record(job)
     assert end is not None

@@ -37,6 +37,7 @@ from tests.reconciler_builders import (
     submit,
 )
 from tests.s3_servers import S3_ENVIRONMENT, S3Server
+from tests.waiting import wait_until
 
 NUM_IMAGES, PAUSE_S = 16, 0.15
 NUM_SHARDS = NUM_IMAGES // 2
@@ -291,12 +292,12 @@ def test_runners_outlive_a_reconciler_that_is_killed_and_the_next_one_adopts_the
     submit(jobs, make_mine_spec(pictures, out), "mine-1")
     program = [sys.executable, "-m", "tests.reconciler_process", str(tmp_path / "root")]
     first = subprocess.Popen(program)
-    wait_until(lambda: jobs.read_record("mine-1") is not None)
+    wait_until(lambda: jobs.read_record("mine-1") is not None, 90)
     first.kill()
     first.wait()
     second = subprocess.Popen(program)
     try:
-        wait_until(lambda: has_ended(jobs, "mine-1"))
+        wait_until(lambda: has_ended(jobs, "mine-1"), 90)
     finally:
         second.terminate()
         second.wait(30)
@@ -350,10 +351,3 @@ def test_in_a_bucket_a_runner_is_killed_and_another_sleeps_and_the_third_one_end
 def has_ended(jobs: JobStore, job: str) -> bool:
     record = jobs.read_record(job)
     return record is not None and record.state is not JobState.RUNNING
-
-
-def wait_until(is_so: Callable[[], bool], timeout_s: float = 90.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -51,7 +51,7 @@ def start_from_checkpoint(
     `class_agnostic` and `transferred` have to be settled. Raises CheckpointError.
     """
     if recipe.transferred == "auto":
-        raise ValueError("what is taken over is to be settled first: choose_transferred")
+        raise ValueError("what is taken over is to be settled first: resolve_transferred")
     torch.manual_seed(seed)
     return checkpoint.make_successor(classes, _freeze(checkpoint.config, recipe), recipe.transferred)
 

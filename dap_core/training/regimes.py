@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from dap_core.detectors import Transferred
 from dap_core.training.train_recipe import DetectorRecipe
 
 MIN_IMAGES_PER_CLASS = 100
@@ -70,11 +69,20 @@ def resolve_regime(recipe: DetectorRecipe, num_images: int, num_classes: int) ->
     return recipe, "; ".join(reasons)
 
 
-def choose_transferred(is_source_agnostic: bool, num_classes: int) -> tuple[Transferred, str]:
-    """What to take over from a detector for `num_classes` classes, and why."""
+def resolve_transferred(
+    recipe: DetectorRecipe, *, is_source_agnostic: bool, num_classes: int
+) -> tuple[DetectorRecipe, str]:
+    """The recipe with `transferred` settled where it is `auto`, and why it is `localisation` where that follows.
+
+    `is_source_agnostic` says whether the detector to start from was trained on one class, `num_classes` for how many
+    the new one is. The reason is empty when all but the last layers are taken over.
+    """
+    if recipe.transferred != "auto":
+        return recipe, ""
     if is_source_agnostic and num_classes > 1:
-        return "localisation", "it was trained on one class, so the layers that tell classes apart begin anew"
-    return "all", ""
+        reason = "it was trained on one class, so the layers that tell classes apart begin anew"
+        return replace(recipe, transferred="localisation"), reason
+    return replace(recipe, transferred="all"), ""
 
 
 def _choose_trainable(num_images: int) -> tuple[Settled, str]:

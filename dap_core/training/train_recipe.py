@@ -86,7 +86,7 @@ class DetectorRecipe(TrainRecipe):
     """One class for all boxes; `auto` follows the data (`choose_regime`)."""
     transferred: Transferred | Literal["auto"] = "all"
     """What is taken over from a pre-trained detector: `all` but the last layers, or `localisation` alone, without the
-    layers that tell classes apart; `auto` follows what it was trained on (`choose_transferred`)."""
+    layers that tell classes apart; `auto` follows what it was trained on (`resolve_transferred`)."""
     frozen_stages: int = 1
     """Stages of the backbone that `all` leaves as they are; 1 is the stem and the first stage (section 4.1)."""
     frozen_batch_norm: bool = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from dap_core.classifiers import Classifier
@@ -13,7 +13,7 @@ from dap_core.training.augment import TrainingBatch
 from dap_core.training.detector_runs import make_detector_run, start_from_checkpoint, start_from_classifier
 from dap_core.training.recipe_changes import change_recipe
 from dap_core.training.recipes import get_train_recipe
-from dap_core.training.regimes import choose_transferred, resolve_regime
+from dap_core.training.regimes import resolve_regime, resolve_transferred
 from dap_core.training.runs import TrainingRun
 from dap_core.training.samples import AnnotatedSamples, LabelSetSamples
 from dap_core.training.train_recipe import DetectorRecipe
@@ -101,9 +101,9 @@ def _prepare_finetuning(spec: FinetuneSpec, data: AnnotatedData) -> _Prepared:
     facts: dict[str, Any] = {"data": spec.data, "boxes": sum(len(image.boxes) for image in images)}
     if spec.checkpoint is not None:
         checkpoint = open_checkpoint_at(spec.checkpoint)
-        if recipe.transferred == "auto":
-            transferred, why = choose_transferred(checkpoint.config.class_agnostic, len(classes))
-            recipe, reason = replace(recipe, transferred=transferred), "; ".join(filter(None, (reason, why)))
+        agnostic = checkpoint.config.class_agnostic
+        recipe, why = resolve_transferred(recipe, is_source_agnostic=agnostic, num_classes=len(classes))
+        reason = "; ".join(filter(None, (reason, why)))
         detector, transfer = start_from_checkpoint(checkpoint, classes, recipe, spec.seed)
         parents = {"checkpoint": checkpoint.tensors_sha256}
         facts |= {

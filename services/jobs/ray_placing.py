@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from services.jobs.specs import JobSpec
+from services.jobs.specs import JobSpec, MineSpec
+from services.jobs.training_specs import TrainFields
 
 
 def has_pool(spec: JobSpec) -> bool:
     """Whether the runner of a job on a cluster only leads processes that do the work."""
-    return spec.kind == "mine" or getattr(spec, "workers", None) is not None
+    return isinstance(spec, MineSpec) or (isinstance(spec, TrainFields) and spec.workers is not None)
 
 
 def place_on_ray(spec: JobSpec, address: str, *, max_labelers: int, gpus: float = 0.0) -> JobSpec:
@@ -18,8 +19,8 @@ def place_on_ray(spec: JobSpec, address: str, *, max_labelers: int, gpus: float 
     changes: dict[str, object] = {}
     if has_pool(spec):
         changes["ray"] = address
-    if spec.kind == "mine":
-        changes["labelers"] = getattr(spec, "labelers", None) or max_labelers
+    if isinstance(spec, MineSpec):
+        changes["labelers"] = spec.labelers or max_labelers
     if gpus and getattr(spec, "device", "cpu") is None:
         changes["device"] = "cuda"
     return spec.model_copy(update=changes)
