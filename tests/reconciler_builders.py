@@ -73,7 +73,7 @@ class ForkLauncher:
         context = get_context("forkserver")
         context.set_forkserver_preload([__name__])
         arguments = (self.store.uri, job, self.pause_s, dict(self.environment))
-        process = context.Process(target=_run, args=arguments, daemon=True)
+        process = context.Process(target=_run, args=arguments, daemon=False)  # a shard may need a child of its own
         process.start()
         self.runners.append(ForkRunner(process))
         self.attempts.append((job, attempt))
