@@ -35,17 +35,7 @@ export function setKey(key) {
  * @returns {Promise<any>} rejected with ProblemError, or AbortError where the signal says so
  */
 export async function ask(path, init = {}) {
-  const headers = new Headers(init.headers);
-  headers.set("Accept", "application/json");
-  if (getKey()) headers.set("Authorization", `Bearer ${getKey()}`);
-  let response;
-  try {
-    response = await fetch(path, { ...init, headers });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new ProblemError(describeSilence());
-  }
-  if (!response.ok) throw new ProblemError(await readProblem(response));
+  const response = await askRaw(path, init);
   try {
     return await response.json();
   } catch (error) {
@@ -56,6 +46,27 @@ export async function ask(path, init = {}) {
       detail: "It ended early or is no JSON.",
     });
   }
+}
+
+/**
+ * An answer that is no problem, with its body still to be read. The key goes with the request.
+ * @param {string} path
+ * @param {RequestInit} [init]
+ * @returns {Promise<Response>} rejected with ProblemError, or AbortError where the signal says so
+ */
+export async function askRaw(path, init = {}) {
+  const headers = new Headers(init.headers);
+  if (!headers.has("Accept")) headers.set("Accept", "application/json");
+  if (getKey()) headers.set("Authorization", `Bearer ${getKey()}`);
+  let response;
+  try {
+    response = await fetch(path, { ...init, headers });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ProblemError(describeSilence());
+  }
+  if (!response.ok) throw new ProblemError(await readProblem(response));
+  return response;
 }
 
 /**

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse
 from starlette.exceptions import HTTPException
-from starlette.staticfiles import StaticFiles
 
 from dap_core.errors import DapError
 from services.api.admission import Admission
@@ -24,6 +21,7 @@ from services.api.job_requests import describe_specs
 from services.api.job_service import JobService
 from services.api.jobs import make_jobs_router
 from services.api.metrics import Metrics
+from services.api.pages import add_pages
 from services.api.parameters import explain_invalid
 from services.api.problems import ProblemError, as_problem, problem_of_status, problem_response
 from services.jobs.job_desk import JobDesk
@@ -31,7 +29,6 @@ from services.keys import KeyRing
 from services.labeling import Labeling
 from services.settings import ServiceSettings
 
-WEB_FOLDER = Path(__file__).parents[2] / "clients" / "web"
 SERVER_OPTIONS: dict[str, Any] = {"http": "h11", "log_config": None, "access_log": False, "server_header": False}
 """For uvicorn. Only its parser h11 bounds the head of a request; with the other one a head without end stops all."""
 _DESCRIPTION = "Pseudo boxes from images with image-level labels. Errors are problem+json (RFC 9457)."
@@ -76,23 +73,11 @@ def create_app(
         job_service = JobService(jobs, settings.body_timeout_s)
         app.state.stop_waiting = job_service.stop
         app.include_router(guarded(make_jobs_router(job_service), require_scope(keys, "jobs")), tags=["jobs"])
-    _add_pages(app)
+    add_pages(app, has_jobs=jobs is not None)
     _add_problems(app, describe_specs() if jobs else {})
     check_room = {("POST", BOXES_PATH): lambda: service.admission.check_room(1)}
     app.add_middleware(Gate, metrics=metrics, names_request=not behind_proxy, check_room=check_room)
     return app
-
-
-def _add_pages(app: FastAPI) -> None:
-    @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(WEB_FOLDER / "index.html")
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> FileResponse:
-        return FileResponse(WEB_FOLDER / "docs.html")
-
-    app.mount("/web", StaticFiles(directory=WEB_FOLDER), name="web")
 
 
 def _add_problems(app: FastAPI, schemas: dict[str, Any]) -> None:
