@@ -3,16 +3,20 @@ import { colourClass } from "./colours.js";
 import { find, make, onlyWhenChanged } from "./dom.js";
 import { getCurrentRecipe, getHeatLabel, getShown } from "./shown.js";
 import { change, getRecipe, state } from "./state.js";
+import { makeThresholdSliders, setSlider } from "./threshold-sliders.js";
 import { formatShare } from "./words.js";
-
-const MAX_THRESHOLDS = 16;
 
 /** Connects the sliders to the state; gives their view. */
 export function makeAdjustments() {
   find("opacity").addEventListener("input", ({ target }) => change({ opacity: Number(target.value) / 100 }));
   find("nms").addEventListener("input", ({ target }) => change({ nmsIou: Number(target.value) }));
-  find("add-threshold").addEventListener("click", addThreshold);
   find("reset").addEventListener("click", () => change({ thresholds: null, nmsIou: null }));
+  const showThresholds = makeThresholdSliders({
+    list: find("thresholds"),
+    addButton: find("add-threshold"),
+    read: getThresholds,
+    write: (thresholds) => change({ thresholds }),
+  });
   const showLabels = onlyWhenChanged((shown) => JSON.stringify(shown?.labels ?? []), setHeatLabels);
   return () => {
     const shown = getShown(state);
@@ -31,70 +35,8 @@ export function makeAdjustments() {
   };
 }
 
-/** Sets a slider, unless the user holds it at that very value, and what is read beside it. */
-function setSlider(input, beside, value, format) {
-  if (Number(input.value) !== value) input.value = String(value);
-  input.setAttribute("aria-valuetext", format(value));
-  beside.textContent = format(value);
-}
-
 function getThresholds() {
   return [...(state.thresholds ?? getRecipe()?.mining.thresholds ?? [])];
-}
-
-function addThreshold() {
-  const thresholds = getThresholds();
-  change({ thresholds: [...thresholds, findGap(thresholds)] });
-  queueMicrotask(() => find("thresholds").querySelector("li:last-child input")?.focus());
-}
-
-/** The middle of the widest gap between thresholds. */
-function findGap(thresholds) {
-  const marks = [0, ...thresholds.toSorted((a, b) => a - b), 1];
-  let best = 0;
-  for (let place = 1; place + 1 < marks.length; place += 1) {
-    if (marks[place + 1] - marks[place] > marks[best + 1] - marks[best]) best = place;
-  }
-  return Math.round(50 * (marks[best] + marks[best + 1])) / 100;
-}
-
-function showThresholds(thresholds) {
-  const list = find("thresholds");
-  while (list.children.length > thresholds.length) list.lastElementChild.remove();
-  while (list.children.length < thresholds.length) list.append(makeThreshold(list.children.length));
-  thresholds.forEach((value, place) => {
-    const line = list.children[place];
-    setSlider(line.querySelector("input"), line.querySelector(".value"), value, formatShare);
-    line.querySelector("button").disabled = thresholds.length === 1;
-  });
-  find("add-threshold").hidden = thresholds.length >= MAX_THRESHOLDS;
-}
-
-function makeThreshold(place) {
-  const name = `Threshold ${place + 1}`;
-  const set = ({ target }) => change({ thresholds: getThresholds().with(place, Number(target.value)) });
-  return make(
-    "li",
-    { class: "slider" },
-    make("span", { "aria-hidden": "true" }, "τ", make("sub", {}, String(place + 1))),
-    make("input", { type: "range", min: 0, max: 0.99, step: 0.01, "aria-label": name, input: set }),
-    make("span", { class: "value", "aria-hidden": "true" }),
-    make(
-      "button",
-      {
-        type: "button",
-        class: "quiet-button",
-        "aria-label": `Remove ${name.toLowerCase()}`,
-        click: () => remove(place),
-      },
-      make("span", { "aria-hidden": "true" }, "×"),
-    ),
-  );
-}
-
-function remove(place) {
-  change({ thresholds: getThresholds().toSpliced(place, 1) });
-  find("add-threshold").focus();
 }
 
 function setHeatLabels(shown) {

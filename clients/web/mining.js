@@ -30,16 +30,25 @@ export function mineBoxes(cams, sizeWH, mining, merge = (some) => mergeCams(some
   const boxes = [];
   const noBoxReasons = [];
   for (const label of new Set(cams.map((cam) => cam.label))) {
-    const merged = merge(cams.filter((cam) => cam.label === label));
-    if (typeof merged === "string") {
-      noBoxReasons.push({ label, reason: merged });
-      continue;
-    }
-    const kept = suppressBoxes(cutBoxes(merged, label, sizeWH, mining), mining);
-    boxes.push(...kept);
-    if (!kept.length) noBoxReasons.push({ label, reason: "no-extent" });
+    const found = mineLabel(merge(cams.filter((cam) => cam.label === label)), label, sizeWH, mining);
+    boxes.push(...found.boxes);
+    if (found.reason) noBoxReasons.push({ label, reason: found.reason });
   }
   return { boxes, noBoxReasons };
+}
+
+/**
+ * The pseudo boxes of one label, or the reason why it has none.
+ * @param {import("./merging.js").MergedMap | string} merged of `mergeCams`
+ * @param {number} label
+ * @param {[number, number]} sizeWH
+ * @param {object} mining the record `recipe.mining`
+ * @returns {{boxes: Box[], reason: string | null}}
+ */
+export function mineLabel(merged, label, sizeWH, mining) {
+  if (typeof merged === "string") return { boxes: [], reason: merged };
+  const boxes = suppressBoxes(cutBoxes(merged, label, sizeWH, mining), mining);
+  return { boxes, reason: boxes.length ? null : "no-extent" };
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The stage: photograph, heat map and boxes of the chosen image. */
-import { colourClass } from "./colours.js";
-import { find, makeSvg, onlyWhenChanged } from "./dom.js";
+import { drawBoxes, placeTag, pointAtBox } from "./box-drawing.js";
+import { find, onlyWhenChanged } from "./dom.js";
 import { drawHeatMap } from "./heat.js";
 import { getHeatLabel, getHeatMap, getShown } from "./shown.js";
 import { change, getSelected, state } from "./state.js";
@@ -71,23 +71,9 @@ function setHeat(shown) {
 }
 
 function setBoxes(shown) {
-  const drawing = find("boxes");
-  drawing.replaceChildren();
-  if (!shown) return;
-  drawing.setAttribute("viewBox", `0 0 ${shown.sizeWH.join(" ")}`);
-  shown.boxes.forEach((box, place) => {
-    const [x, y, right, bottom] = box.xyxy;
-    const corners = { x, y, width: right - x, height: bottom - y };
-    const show = (pointed) => () => change({ pointed });
-    drawing.append(
-      makeSvg(
-        "g",
-        { class: `box ${colourClass(box.label)}`, pointerenter: show(place), pointerleave: show(null) },
-        makeSvg("rect", { class: "casing", ...corners }),
-        makeSvg("rect", { class: "line", ...corners }),
-      ),
-    );
-  });
+  const show = (pointed) => () => change({ pointed });
+  const listen = (place) => ({ pointerenter: show(place), pointerleave: show(null) });
+  drawBoxes(find("boxes"), shown?.sizeWH ?? [1, 1], shown?.boxes ?? [], listen);
 }
 
 function describeBoxes(shown) {
@@ -115,14 +101,8 @@ function describeFacts({ sizeWH, labels, image }) {
 /** Lets one box stand out, with a tag that says what it is. */
 function point(shown) {
   const place = shown ? getPointed() : null;
-  const drawing = find("boxes");
-  drawing.classList.toggle("pointing", place !== null);
-  [...drawing.children].forEach((box, index) => box.classList.toggle("pointed", index === place));
-  const tag = find("tag");
+  pointAtBox(find("boxes"), place);
   const box = place === null ? undefined : shown.boxes[place];
-  tag.hidden = !box;
-  if (!box) return;
-  tag.textContent = `${nameLabel(shown, box.label)} · τ ${formatShare(box.threshold)} · ${box.score.toFixed(2)}`;
-  tag.style.left = `${(100 * box.xyxy[0]) / shown.sizeWH[0]}%`;
-  tag.style.top = `${(100 * box.xyxy[1]) / shown.sizeWH[1]}%`;
+  const text = box && `${nameLabel(shown, box.label)} · τ ${formatShare(box.threshold)} · ${box.score.toFixed(2)}`;
+  placeTag(find("tag"), shown?.sizeWH ?? [1, 1], box, text);
 }
