@@ -105,5 +105,5 @@ def _allow_references(schema: dict[str, Any]) -> None:
     if schema.get("type") == "array":
         schema["items"] = {"anyOf": [schema["items"], reference]}
         return
-    given = {name: schema.pop(name) for name in list(schema) if name not in {"title", "default"}}
+    given = {name: schema.pop(name) for name in list(schema) if name not in {"title", "description", "default"}}
     schema["anyOf"] = [*given.get("anyOf", [given]), reference]

@@ -25,6 +25,7 @@ class TrainClassifierSpec(JobSpec, SourceFields, TrainFields):
     head_only: bool = False
     """Fit the last layer alone, on features that are computed once."""
     recipe: str = "classifier-laptop"
+    """How it is trained; `dap recipes` lists them."""
     holdout: float = Field(0.1, ge=0, lt=1)
     """Share of each class that is kept aside and measured on at the end."""
     short_side: int | None = Field(None, ge=32, le=4096)

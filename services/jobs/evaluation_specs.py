@@ -19,7 +19,9 @@ class PredictionFields(FieldGroup):
     mirror: bool = False
     """Whether each image is also run mirrored."""
     batch_size: int = Field(4, ge=1)
+    """Images in a batch."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of the numbers that it computes with."""
     device: str | None = None
     """cpu, cuda, cuda:1, ...; left out, a GPU if there is one."""
 

@@ -29,7 +29,7 @@ Place = Annotated[str, Field(min_length=1), AfterValidator(check_place)]
 class FieldGroup(BaseModel):
     """Values of a spec that belong together; unknown names are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 F = TypeVar("F", bound=FieldGroup)
@@ -82,17 +82,22 @@ class RecipeFields(FieldGroup):
     """How boxes are mined: a named recipe, and what differs from it."""
 
     recipe: str = "aligned"
+    """Settings of all steps: aligned, paper or official."""
     short_sides: tuple[int, ...] | None = None
-    """Pixels."""
+    """Pixels to which the shorter side of an image is resized for its maps; left out, those of the recipe."""
     thresholds: tuple[float, ...] | None = None
+    """Parts of a map's maximum at which its regions become boxes; left out, those of the recipe."""
     nms_iou: float | None = None
+    """Overlap above which the weaker of two boxes of a class goes, 1 keeps all; left out, that of the recipe."""
 
 
 class EngineFields(FieldGroup):
     """What the network runs on."""
 
     engine: Literal["auto", "openvino", "torch"] = "auto"
+    """Left to auto, the fastest one that is installed."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of the numbers that it computes with."""
     device: str | None = None
     """cpu, cuda, cuda:1, ...; left out, a GPU if there is one."""
 
@@ -130,6 +135,7 @@ class DataFields(FieldGroup):
     shots: int | None = Field(None, ge=1)
     """Images of each class to draw; left out, all are used."""
     shot_seed: int = 0
+    """Which images are drawn."""
 
 
 class MineSpec(JobSpec, SourceFields, LabelingFields):
@@ -169,7 +175,9 @@ class RecutSpec(JobSpec):
     short_sides: tuple[int, ...] | None = None
     """Of those that were run; pixels."""
     thresholds: tuple[float, ...] | None = None
+    """Parts of a map's maximum at which its regions become boxes; left out, those of the label set."""
     nms_iou: float | None = None
+    """Overlap above which the weaker of two boxes of a class goes, 1 keeps all; left out, that of the label set."""
     images: Literal["keep", "reference"] = "keep"
     """Whether embedded images are copied, or referred to where they were mined from (faster, smaller)."""
 
@@ -179,9 +187,11 @@ class ExportSpec(JobSpec):
 
     kind: Literal["export"] = "export"
     label_set: Place
+    """Where mining, a recut or a prediction wrote it."""
     out: Place
     """A new or empty folder, or a place in a bucket."""
     format: ExportFormat = "coco"
+    """What the other tool reads."""
     images: ImageHandling = "copy"
     """Copy the images, link to the source files, or write annotations only."""
     classes: ClassChoice | None = None

@@ -19,6 +19,7 @@ class TrainFields(FieldGroup):
     changes: dict[str, str] = Field(default_factory=dict)
     """Values of the recipe that differ, by their names."""
     seed: int = Field(0, ge=0)
+    """Of the random layers and of the order of the images."""
     device: str | None = None
     """cpu, cuda, cuda:1, ...; left out, a GPU if there is one."""
     decoders: int | None = Field(None, ge=0)
@@ -44,7 +45,9 @@ class PretrainSpec(JobSpec, TrainFields):
 
     kind: Literal["pretrain"] = "pretrain"
     label_set: Place
+    """Where mining, a recut or a prediction wrote it."""
     recipe: str = "pretrain-laptop"
+    """How it is trained; `dap recipes` lists them."""
     classifier: str | None = None
     """Whose backbone the detector starts from; left out, the one that drew the maps."""
     weights: str | None = None
@@ -66,6 +69,7 @@ class SelfTrainSpec(JobSpec, DataFields, TrainFields):
     keep_score: float = Field(0.6, ge=0, le=1)
     """Boxes of a lower score are left out, but for the best one of each image (the authors' script)."""
     recipe: str = "self-train-laptop"
+    """How it is trained; `dap recipes` lists them."""
 
 
 class FinetuneSpec(JobSpec, DataFields, TrainFields):
@@ -75,10 +79,13 @@ class FinetuneSpec(JobSpec, DataFields, TrainFields):
     checkpoint: Place | None = None
     """A pre-trained detector; left out, the detector starts from `classifier`."""
     recipe: str = "finetune-laptop"
+    """How it is trained; `dap recipes` lists them."""
     classifier: str | None = None
     """Whose backbone a detector starts from that was not pre-trained, such as lite0."""
     weights: str | None = None
+    """Local .safetensors or .pth file, or a torchvision weights name."""
     classes: str | None = None
+    """CSV index,wnid,name for weights that are not ImageNet-1k."""
 
     @model_validator(mode="after")
     def _check_start(self) -> FinetuneSpec:
