@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from dap_core.errors import DestinationError
@@ -109,6 +110,7 @@ def _answer(
     import uvicorn
 
     from services.api.app import SERVER_OPTIONS, create_app
+    from services.detecting import ChildDetecting
     from services.jobs.job_desk import open_desk
     from services.running_jobs import running_jobs
 
@@ -124,9 +126,10 @@ def _answer(
     keys = KeyRing(open_store(settings.store), required=not settings.is_loopback)
     desk = open_desk(settings)
     desk.warm_up()
-    app = create_app(labeling, keys=keys, settings=settings, jobs=desk)
+    detecting = ChildDetecting(answer_s=settings.deadline_s, device=settings.device)
+    app = create_app(labeling, keys=keys, settings=settings, jobs=desk, detecting=detecting)
     server = Server(uvicorn.Config(app, **SERVER_OPTIONS))
     for number in (signal.SIGINT, signal.SIGTERM):  # for when the server hands a signal on that has ended it
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
-    with running_jobs(settings):
+    with closing(detecting), running_jobs(settings):
         server.run(sockets=[listener])

@@ -14,6 +14,7 @@ from ray.serve.exceptions import DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 
 from services.api.app import create_app
+from services.detecting import ChildDetecting
 from services.jobs.job_desk import open_desk
 from services.jobs.ray_launcher import THIS_CLUSTER
 from services.keys import KeyRing
@@ -95,6 +96,11 @@ class Ingress:
         self, settings: ServiceSettings, labelers: DeploymentHandle[Any], _jobs: DeploymentHandle[Any]
     ) -> None:
         self._settings, self._labelers = settings, labelers
+        self._detecting = ChildDetecting(answer_s=settings.deadline_s, device=settings.device)
+
+    def __del__(self) -> None:
+        """Ends the process that runs detectors."""
+        self._detecting.close()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """The application, made in the replica."""
@@ -102,7 +108,15 @@ class Ingress:
         keys = KeyRing(open_store(settings.store), required=not settings.is_loopback)
         labeling, jobs = ReplicatedLabeling(self._labelers), open_desk(settings)
         jobs.warm_up()
-        return create_app(labeling, keys=keys, settings=settings, jobs=jobs, metrics=RayMetrics(), behind_proxy=True)
+        return create_app(
+            labeling,
+            keys=keys,
+            settings=settings,
+            jobs=jobs,
+            detecting=self._detecting,
+            metrics=RayMetrics(),
+            behind_proxy=True,
+        )
 
 
 class JobsReplica:

@@ -23,6 +23,7 @@ from dap_core.stores import LocalStore
 from dap_core.types import LabeledImage, MinedBoxes, PseudoBoxes
 from services.api.app import SERVER_OPTIONS, create_app
 from services.api.problems import CONTENT_TYPE, PROBLEMS
+from services.detecting import Detecting
 from services.jobs.job_desk import JobDesk
 from services.keys import KeyRing
 from services.labeling import Labeling, LabelRequest, ModelInfo, Reply
@@ -45,10 +46,17 @@ EMPTY = LabeledImage(
 
 
 @contextmanager
-def run_app(labeling: Labeling, store: Path, *, jobs: JobDesk | None = None, **settings: Any) -> Iterator[httpx.Client]:
+def run_app(
+    labeling: Labeling,
+    store: Path,
+    *,
+    jobs: JobDesk | None = None,
+    detecting: Detecting | None = None,
+    **settings: Any,
+) -> Iterator[httpx.Client]:
     """A client of the application, served by uvicorn in a thread."""
     given = ServiceSettings(store=str(store), **settings)
-    app = create_app(labeling, keys=KeyRing(LocalStore(store)), settings=given, jobs=jobs)
+    app = create_app(labeling, keys=KeyRing(LocalStore(store)), settings=given, jobs=jobs, detecting=detecting)
     server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", **SERVER_OPTIONS))
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -15,6 +15,8 @@ from services.api.answers import ProblemAnswer
 from services.api.auth import require_scope
 from services.api.bodies import MAX_IMAGES, BodyLimits
 from services.api.boxes import BOXES_PATH, BoxesService, make_router
+from services.api.checkpoints import make_checkpoints_router
+from services.api.detections import DETECTIONS_PATH, DetectionsService, make_detections_router
 from services.api.gate import LOGGER, Gate
 from services.api.info import guarded, make_health_router, make_info_router
 from services.api.job_requests import describe_specs
@@ -24,6 +26,7 @@ from services.api.metrics import Metrics
 from services.api.pages import add_pages
 from services.api.parameters import explain_invalid
 from services.api.problems import ProblemError, as_problem, problem_of_status, problem_response
+from services.detecting import Detecting
 from services.jobs.job_desk import JobDesk
 from services.keys import KeyRing
 from services.labeling import Labeling
@@ -40,10 +43,11 @@ def create_app(
     keys: KeyRing,
     settings: ServiceSettings,
     jobs: JobDesk | None = None,
+    detecting: Detecting | None = None,
     metrics: Metrics | None = None,
     behind_proxy: bool = False,
 ) -> FastAPI:
-    """The application that answers for `labeling` and, where there are any, for `jobs`.
+    """The application that answers for `labeling` and, where there are any, for `jobs` and detectors they have made.
 
     `behind_proxy` says that one names requests before it. What waits for jobs ends soon after `app.state.stop_waiting`
     was called, which has to be before the server waits for its last requests.
@@ -68,14 +72,20 @@ def create_app(
     app.include_router(guarded(make_router(service), guard), tags=["boxes"])
     app.include_router(guarded(make_info_router(service), guard), tags=["about"])
     app.include_router(make_health_router(service), tags=["health"])
+    check_room = {("POST", BOXES_PATH): lambda: service.admission.check_room(1)}
     app.state.stop_waiting = lambda: None
     if jobs is not None:
         job_service = JobService(jobs, settings.body_timeout_s)
         app.state.stop_waiting = job_service.stop
-        app.include_router(guarded(make_jobs_router(job_service), require_scope(keys, "jobs")), tags=["jobs"])
+        guard = require_scope(keys, "jobs")
+        app.include_router(guarded(make_jobs_router(job_service), guard), tags=["jobs"])
+        app.include_router(guarded(make_checkpoints_router(job_service), guard), tags=["checkpoints"])
+        if detecting is not None:
+            detections = DetectionsService(detecting, job_service, service)
+            app.include_router(guarded(make_detections_router(detections), guard), tags=["detections"])
+            check_room["POST", DETECTIONS_PATH] = check_room["POST", BOXES_PATH]
     add_pages(app, has_jobs=jobs is not None)
     _add_problems(app, describe_specs() if jobs else {})
-    check_room = {("POST", BOXES_PATH): lambda: service.admission.check_room(1)}
     app.add_middleware(Gate, metrics=metrics, names_request=not behind_proxy, check_room=check_room)
     return app
 

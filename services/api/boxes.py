@@ -53,7 +53,7 @@ class BoxesService:
             labels = params.labels_of_each(len(upload.files))
             if media_type == PNG and len(upload.files) > 1:
                 raise ProblemError("not-acceptable", "a picture can be had of one image at a time; send one")
-            with self._admit(len(upload.files)):
+            with self.admit(len(upload.files)):
                 recipe = params.make_recipe()
                 requests = [
                     LabelRequest(file.data, of_one, recipe) for file, of_one in zip(upload.files, labels, strict=True)
@@ -87,7 +87,7 @@ class BoxesService:
         return outcomes
 
     @contextmanager
-    def _admit(self, num_images: int) -> Iterator[None]:
+    def admit(self, num_images: int) -> Iterator[None]:
         """Counts images while inside. Raises ProblemError `overloaded` when they do not fit."""
         try:
             with self.admission.admit(num_images):

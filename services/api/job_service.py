@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -55,11 +56,8 @@ class JobService:
 
     async def run(self, work: Callable[..., T], *args: Any) -> T:
         """What `work` gives. Raises ProblemError when the store does not answer."""
-        try:
+        with answering_for_store():
             return await run_sync(partial(work, *args), limiter=self._threads, abandon_on_cancel=True)
-        except (StoreUnavailableError, StoreRefusedError) as error:
-            detail = "the object store of this service does not answer, or refuses"
-            raise ProblemError("store-unavailable", detail, retry_after_s=_RETRY_S) from error
 
     async def read_drafts(self, request: Request) -> tuple[list[Draft], bool]:
         """The jobs that a request holds, and whether it is a list. Raises ProblemError."""
@@ -122,6 +120,16 @@ class JobService:
             await asyncio.sleep(self.poll_s)
             view = await self.run(self.desk.get, caller, view.id)
             events = await self.run(self.desk.read_events, view.id, after)
+
+
+@contextmanager
+def answering_for_store() -> Iterator[None]:
+    """Raises ProblemError when the store does not answer inside."""
+    try:
+        yield
+    except (StoreUnavailableError, StoreRefusedError) as error:
+        detail = "the object store of this service does not answer, or refuses"
+        raise ProblemError("store-unavailable", detail, retry_after_s=_RETRY_S) from error
 
 
 def answer_submitted(submitted: Submitted, *, is_list: bool) -> Response:
