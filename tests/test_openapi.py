@@ -24,6 +24,7 @@ from dap_core.labeler import PseudoLabeler
 from dap_core.stores import LocalStore
 from services.api.app import create_app
 from services.api.problems import PROBLEMS
+from services.detecting import ChildDetecting
 from services.jobs.job_desk import open_desk
 from services.jobs.refusals import JobRefusedError
 from services.keys import KeyRing
@@ -38,6 +39,9 @@ JOBS = [
     ("POST", "/v1/jobs:plan"),
     ("GET", "/v1/jobs"),
     ("GET", "/v1/jobs/{job}"),
+    ("GET", "/v1/checkpoints"),
+    ("GET", "/v1/checkpoints/{job}"),
+    ("POST", "/v1/detections"),
     *(("POST", f"/v1/jobs/{{job}}/{verb}") for verb in ("cancel", "resume", "retry-failed")),
     *(
         ("GET", f"/v1/jobs/{{job}}/{what}")
@@ -61,7 +65,9 @@ CHECKS = [
 def document(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     pool = LabelerPool(PseudoLabeler(make_toy_classifier()))
     given = ServiceSettings(store=str(tmp_path_factory.mktemp("store")))
-    app = create_app(pool, keys=KeyRing(LocalStore(given.store)), settings=given, jobs=open_desk(given))
+    detecting = ChildDetecting(answer_s=given.deadline_s)
+    keys, desk = KeyRing(LocalStore(given.store)), open_desk(given)
+    app = create_app(pool, keys=keys, settings=given, jobs=desk, detecting=detecting)
     yield schemathesis.openapi.from_asgi("/openapi.json", app)
     pool.close()
 
