@@ -23,6 +23,7 @@
     ├── ShardFailedError         retry: parts of a label set could not be made; the rest is committed
     ├── StudyStepError           a job of a study failed; once it can succeed, the study goes on from there
     └── LabelSetError            stop: stored data is missing or not what its manifest says
+        └── LabelSetMissingError there is no label set, or none yet
 
 Wrong calls from Python raise `ValueError`. A message says what was expected, what came, for which
 item, and what to do next.
@@ -193,3 +194,9 @@ class LabelSetError(DapError):
     """A label set is missing parts, incomplete, or damaged."""
 
     error_type = "damaged-label-set"
+
+
+class LabelSetMissingError(LabelSetError):
+    """There is no label set at that place, or none yet."""
+
+    error_type = "no-label-set"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dap_core.boxes import BoxArray, compute_areas
-from dap_core.label_sets import LabelSet
+from dap_core.label_sets import LabelSet, LabelSetRow
 
 SIZE_EDGES = tuple(index / 10 for index in range(11))
 ASPECT_EDGES = (0.0, 0.25, 0.5, 0.8, 1.25, 2.0, 4.0, float("inf"))
@@ -55,6 +56,11 @@ class LabelSetStatistics:
 
 def compute_statistics(label_set: LabelSet) -> LabelSetStatistics:
     """The statistics of a label set, in one pass that reads neither images nor maps."""
+    return summarise_rows(label_set.rows(cams=False), label_set.manifest.counts.num_failed)
+
+
+def summarise_rows(rows: Iterable[LabelSetRow], num_failed: int) -> LabelSetStatistics:
+    """The statistics of some rows of a label set, in which `num_failed` images failed."""
     counts: Counter[int] = Counter()
     reasons: Counter[str] = Counter()
     labels: set[int] = set()
@@ -63,7 +69,7 @@ def compute_statistics(label_set: LabelSet) -> LabelSetStatistics:
     sides: list[NDArray[np.float32]] = []
     sizes: list[NDArray[np.float64]] = []
     score_sum = 0.0
-    for row in label_set.rows(cams=False):
+    for row in rows:
         boxes = row.boxes.boxes
         counts[min(len(boxes), MAX_COUNT)] += 1
         reasons.update(reason for _, reason in row.no_box_reasons)
@@ -79,7 +85,7 @@ def compute_statistics(label_set: LabelSet) -> LabelSetStatistics:
     mean_box = all_sides.mean(axis=0, dtype=np.float64) if num_boxes else np.zeros(2)
     return LabelSetStatistics(
         num_images=counts.total(),
-        num_failed=label_set.manifest.counts.num_failed,
+        num_failed=num_failed,
         num_boxes=num_boxes,
         num_labels=len(labels),
         mean_image_wh=(float(image_wh[0]) / num_images, float(image_wh[1]) / num_images),

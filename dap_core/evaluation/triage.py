@@ -36,12 +36,13 @@ class Suspicion:
 
 
 def judge_row(row: LabelSetRow, classes: ClassList, recipe: Recipe | PredictionRecipe) -> Suspicion:
-    """What is odd about one labelled image; no reasons and badness 0 when nothing is."""
+    """What is odd about one labelled image, the worst reason first; no reasons and badness 0 when nothing is."""
     found = [
         *_judge_boxes(row, classes),
         *_judge_classification(row, classes),
         *_judge_scales(row, recipe),
     ]
+    found.sort(key=lambda one: -one[0])
     return Suspicion(row.key, sum(badness for badness, _ in found), tuple(reason for _, reason in found))
 
 

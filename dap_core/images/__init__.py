@@ -31,6 +31,7 @@ __all__ = [
     "RgbPixels",
     "decode_image",
     "encode_jpeg",
+    "find_media_type",
     "image_from_pillow",
     "image_from_pixels",
 ]
@@ -72,6 +73,19 @@ def decode_image(data: bytes, limits: ImageLimits | None = None) -> DecodedImage
     return DecodedImage(turn_upright(pixels, encoded.orientation), encoded.orientation)
 
 
+def find_media_type(data: bytes) -> str | None:
+    """The media type that the first bytes of a file say, None when it is of no format that is read."""
+    if data.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if data.startswith(PNG_SIGNATURE):
+        return "image/png"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return "image/gif"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "image/webp"
+    return None
+
+
 def image_from_pixels(pixels: NDArray[np.generic], limits: ImageLimits | None = None) -> DecodedImage:
     """A decoded image of an RGB array uint8 [H, W, 3]; raises ValueError for any other array."""
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
@@ -108,14 +122,15 @@ class _EncodedImage(Protocol):
 
 
 def _read_header(data: bytes) -> _EncodedImage:
-    if data.startswith(b"\xff\xd8\xff"):
-        return read_jpeg(data)
-    if data.startswith(PNG_SIGNATURE):
-        return read_png(data)
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return read_gif(data)
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return read_webp(data)
+    match find_media_type(data):
+        case "image/jpeg":
+            return read_jpeg(data)
+        case "image/png":
+            return read_png(data)
+        case "image/gif":
+            return read_gif(data)
+        case "image/webp":
+            return read_webp(data)
     raise unidentified(data)
 
 

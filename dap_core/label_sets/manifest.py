@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from dap_core.errors import LabelSetError, ObjectMissingError, StoreError
+from dap_core.errors import LabelSetError, LabelSetMissingError, ObjectMissingError, StoreError
 from dap_core.label_sets.settings import LabelingSettings
 from dap_core.label_sets.shards import ShardEntry, ShardFooter
 from dap_core.label_sets.timings import ShardTimings
@@ -112,12 +112,12 @@ def write_manifest(store: Store, manifest: Manifest) -> str:
 def read_manifest(store: Store) -> tuple[Manifest, str]:
     """The newest manifest of a store and its sha256.
 
-    Raises LabelSetError when there is none, or when it is damaged or of another version.
+    Raises LabelSetMissingError when there is none, LabelSetError when it is damaged or of another version.
     """
     try:
         data = store.get(MANIFEST_KEY)
     except ObjectMissingError:
-        raise LabelSetError(f"{store.uri} is no label set: it has no {MANIFEST_KEY}") from None
+        raise LabelSetMissingError(f"{store.uri} is no label set: it has no {MANIFEST_KEY}") from None
     except StoreError as error:
         raise StoreError(f"{store.uri} cannot be read: {error}") from error
     try:

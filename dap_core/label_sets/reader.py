@@ -72,12 +72,27 @@ class LabelSet:
             for batch in self.read_batches(entry, images=images, cams=cams):
                 yield from batch_to_rows(batch)
 
-    def failures(self) -> Iterator[Failure]:
-        """All images of the plan that have no row, with the reason; of one that was tried again, the last one."""
-        for segment, superseded in zip(self.manifest.segments, find_superseded(self.planned), strict=True):
+    def failures(self, start: int = 0) -> Iterator[Failure]:
+        """Images of the plan that have no row, with the reason, but for the first `start`.
+
+        Of one that was tried again, the last failure counts.
+        """
+        for segment, superseded in zip(self.manifest.segments, self._find_superseded(), strict=True):
             for entry in segment.shards:
+                if not superseded and entry.footer.num_failed <= start:
+                    start -= entry.footer.num_failed
+                    continue
                 listed = read_failures(self.store, entry.footer.failures) if entry.footer.failures else []
-                yield from (one for one in listed if is_current(one, superseded))
+                current = [one for one in listed if is_current(one, superseded)]
+                yield from current[start:]
+                start = max(0, start - len(current))
+
+    def _find_superseded(self) -> list[set[str]]:
+        """For each segment the keys that later ones try again; the plans are read only where there are any."""
+        segments = self.manifest.segments
+        if any(segment.num_superseded for segment in segments):
+            return find_superseded(self.planned)
+        return [set() for _ in segments]
 
     @cached_property
     def planned(self) -> PlannedSet:

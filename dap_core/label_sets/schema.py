@@ -131,7 +131,7 @@ def batch_to_rows(batch: pa.RecordBatch) -> list[LabelSetRow]:
         name: batch.column(name).to_pylist()
         for name in ("key", "width", "height", "labels", "label_scores", "top1", "top1_score", "no_box", "source")
     }
-    images = _read_image_bytes(batch)
+    images = images_from_batch(batch)
     boxes, cams = boxes_from_batch(batch), cams_from_batch(batch)
     return [
         LabelSetRow(
@@ -163,6 +163,14 @@ def boxes_from_batch(batch: pa.RecordBatch) -> list[PseudoBoxes]:
     return [together.take(np.arange(start - first, stop - first)) for start, stop in spans]
 
 
+def images_from_batch(batch: pa.RecordBatch) -> list[bytes | None]:
+    """The encoded image of each row, None where it is only referred to or was not read."""
+    if "image" not in batch.schema.names:
+        return [None] * batch.num_rows
+    found: Iterable[dict[str, bytes] | None] = batch.column("image").to_pylist()
+    return [image and image["bytes"] for image in found]  # type: ignore[misc]
+
+
 def cams_from_batch(batch: pa.RecordBatch) -> list[tuple[Cam, ...]]:
     """The stored maps of each row, in stored order."""
     if "cams" not in batch.schema.names:
@@ -173,13 +181,6 @@ def cams_from_batch(batch: pa.RecordBatch) -> list[tuple[Cam, ...]]:
     fields = [entries.field(item.name).to_pylist() for item in CAM_TYPE]
     cams = iter([_cam_from_fields(*values) for values in zip(*fields, strict=True)])
     return [tuple(next(cams) for _ in range(length)) for length in lengths]
-
-
-def _read_image_bytes(batch: pa.RecordBatch) -> list[bytes | None]:
-    if "image" not in batch.schema.names:
-        return [None] * batch.num_rows
-    found: Iterable[dict[str, bytes] | None] = batch.column("image").to_pylist()
-    return [image and image["bytes"] for image in found]  # type: ignore[misc]
 
 
 def _cam_to_struct(cam: Cam) -> dict[str, object]:

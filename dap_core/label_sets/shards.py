@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dap_core.errors import LabelSetError
+from dap_core.label_sets.range_files import RangeFile
 from dap_core.label_sets.schema import FAILURE_SCHEMA, SHARD_SCHEMA, Failure, LabelSetRow, rows_to_batch
 from dap_core.label_sets.timings import ShardTimings
 from dap_core.memory import release_memory
@@ -133,11 +134,16 @@ def read_footer(store: Store, info: ObjectInfo) -> ShardFooter:
     return _parse_footer(tail, info.key)
 
 
-def open_shard(data: bytes, key: str) -> pq.ParquetFile:
-    """A shard object opened for reading; raises LabelSetError when it is damaged or of another schema."""
+def open_shard(data: bytes | RangeFile, key: str) -> pq.ParquetFile:
+    """A shard object opened for reading; raises LabelSetError when it is damaged or of another schema.
+
+    Of a file the columns of a row group that lie side by side are read at once.
+    """
     try:
-        file = pq.ParquetFile(pa.BufferReader(data))
-    except pa.ArrowException as error:
+        file = (
+            pq.ParquetFile(pa.BufferReader(data)) if isinstance(data, bytes) else pq.ParquetFile(data, pre_buffer=True)
+        )
+    except (pa.ArrowException, OSError) as error:
         raise LabelSetError(f"{key} is damaged: {error}") from error
     if not file.schema_arrow.equals(SHARD_SCHEMA):
         raise LabelSetError(f"{key} has other columns than a shard of a label set")

@@ -11,8 +11,7 @@ from pydantic import BaseModel, Field
 from services.api.auth import find_caller
 from services.api.job_events import read_event_id
 from services.api.job_service import JobService
-from services.api.problems import ProblemError
-from services.api.queries import Nothing, StrictQuery
+from services.api.queries import Nothing, StrictQuery, read_start
 from services.jobs.job_outputs import Items, list_artifacts, list_failures, list_metrics, list_samples, read_logs
 
 _LOG_TYPE = "text/plain; charset=utf-8"
@@ -47,7 +46,7 @@ def make_outputs_router(service: JobService) -> APIRouter:
 
     @router.get("/v1/jobs/{job}/failures", summary="Images that failed")
     async def failures(request: Request, job: str, query: _Page) -> ItemsAnswer:
-        """Key, type of error and message of each, once the label set has a manifest."""
+        """Number, key, type of error and message of each, once the label set has a manifest."""
         return await _answer_page(service, request, job, query, list_failures)
 
     @router.get("/v1/jobs/{job}/artifacts", summary="Objects it has written")
@@ -82,17 +81,8 @@ def make_outputs_router(service: JobService) -> APIRouter:
 async def _answer_page(
     service: JobService, request: Request, job: str, query: PageQuery, read: Callable[[Any, int, int], Items]
 ) -> ItemsAnswer:
-    start = _read_start(query.cursor)
+    start = read_start(query.cursor)
     view = await service.run(service.desk.get, find_caller(request), job)
     items = await service.run(read, view.spec, start, query.limit + 1)
     has_more = len(items) > query.limit
     return ItemsAnswer(items=items[: query.limit], next_cursor=str(start + query.limit) if has_more else None)
-
-
-def _read_start(cursor: str | None) -> int:
-    if cursor is None:
-        return 0
-    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 12):
-        detail = "a cursor is what the page before gave as next_cursor"
-        raise ProblemError("invalid-parameter", detail, errors=[("#/query/cursor", detail)])
-    return int(cursor)

@@ -15,6 +15,7 @@ from services.api.job_events import EVENT_STREAM
 from services.api.job_outputs import make_outputs_router
 from services.api.job_requests import describe_body
 from services.api.job_service import JobService, answer_submitted
+from services.api.label_sets import make_label_sets_router
 from services.api.queries import Nothing, StrictQuery
 from services.jobs.job_index import JobFilter
 from services.jobs.kinds import KINDS
@@ -95,6 +96,7 @@ def make_jobs_router(service: JobService) -> APIRouter:
     _add_events(router, service)
     _add_verbs(router, service)
     router.include_router(make_outputs_router(service))
+    router.include_router(make_label_sets_router(service))
     return router
 
 

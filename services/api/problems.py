@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from dap_core.errors import DapError, JobMissingError
 from services.api.json_values import EscapedJSONResponse
-from services.jobs.refusals import JobRefusedError
+from services.jobs.refusals import JobRefusedError, OutputMissingError
 
 CONTENT_TYPE = "application/problem+json"
 UNFORESEEN = "an unforeseen error; the log has its cause under the request id"
@@ -120,7 +120,7 @@ class ProblemError(Exception):
 
 def as_problem(error: DapError) -> ProblemError:
     """The problem that an error of the library is to the caller."""
-    if isinstance(error, JobMissingError):
+    if isinstance(error, JobMissingError | OutputMissingError):
         return ProblemError("not-found", str(error))
     if isinstance(error, JobRefusedError):
         errors = [] if error.pointer is None else [(error.pointer, str(error))]

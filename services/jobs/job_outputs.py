@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
-from dap_core.errors import LabelSetError, ObjectMissingError
 from dap_core.label_sets import LabelSet
 from dap_core.stores import Store
 from services.jobs.job_store import JobStore
+from services.jobs.label_set_views import open_label_set_of
+from services.jobs.refusals import OutputMissingError
 from services.jobs.spec_places import list_outputs
 from services.jobs.specs import JobSpec, MineSpec
-from services.places import open_label_set_at
 from services.storage import open_store
 
-_LABEL_SETS = ("mine", "predict", "recut")
 _LOG_BYTES = 256 * 2**10
 
 Items = list[dict[str, Any]]
 
 
 def list_failures(spec: JobSpec, start: int, limit: int) -> Items:
-    """Images that have no boxes as they failed, from number `start` on: key, type, message. Raises StoreError.
+    """Images that have no boxes as they failed, from number `start` on: number, key, type, message. Raises StoreError.
 
     Empty before the label set has a manifest, and of jobs that make none.
     """
     found = _open_label_set(spec)
-    listed = islice(found.failures(), start, start + limit) if found else ()
-    return [{"key": one.key, "error_type": one.error_type, "message": one.message} for one in listed]
+    listed = islice(found.failures(start), limit) if found else ()
+    return [{"number": number, **asdict(one)} for number, one in enumerate(listed, start)]
 
 
 def list_samples(spec: JobSpec, limit: int) -> Items:
@@ -66,11 +66,9 @@ def read_logs(store: Store, job: str) -> Iterator[bytes]:
 
 
 def _open_label_set(spec: JobSpec) -> LabelSet | None:
-    if spec.kind not in _LABEL_SETS:
-        return None
     try:
-        return open_label_set_at(list_outputs(spec)[0].place, allow_partial=True)
-    except (LabelSetError, ObjectMissingError):
+        return open_label_set_of(spec)
+    except OutputMissingError:
         return None
 
 

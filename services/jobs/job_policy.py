@@ -41,17 +41,19 @@ class JobPolicy:
         for name in _COUNTS:
             self._check_count(name, getattr(spec, name, None))
 
+    def allows(self, place: str) -> bool:
+        """Whether jobs may read and write there."""
+        own = [f"{self.root.rstrip('/')}/{name}" for name in _OWN_FOLDERS]
+        is_inside = any(_is_same_or_below(place, root) for root in self.places)
+        return is_inside and not any(lies_inside(place, one) or lies_inside(one, place) for one in own)
+
     def describe(self) -> dict[str, Any]:
         """What is allowed, as JSON values."""
         return {"places": list(self.places), "max_processes": self.max_processes}
 
     def _check_place(self, named: NamedPlace) -> None:
-        place = named.place
-        own = [f"{self.root.rstrip('/')}/{name}" for name in _OWN_FOLDERS]
-        is_inside = any(_is_same_or_below(place, root) for root in self.places)
-        if is_inside and not any(lies_inside(place, one) or lies_inside(one, place) for one in own):
-            return
-        raise JobRefusedError("place-not-allowed", self._explain(place), pointer=named.pointer)
+        if not self.allows(named.place):
+            raise JobRefusedError("place-not-allowed", self._explain(named.place), pointer=named.pointer)
 
     def _explain(self, place: str) -> str:
         if not self.places:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dap_core.errors import InputError
+from dap_core.errors import DapError, InputError
 
 
 class JobRefusedError(InputError):
@@ -29,3 +29,9 @@ class JobRefusedError(InputError):
         """The same, of a job that stands at the JSON pointer `root` of a request."""
         pointer = None if self.pointer is None else root + self.pointer
         return JobRefusedError(self.error_type, str(self), pointer=pointer)
+
+
+class OutputMissingError(DapError):
+    """What is asked for of a job's outputs is not there: the job makes no such thing, or has not made it yet."""
+
+    error_type = "output-missing"
