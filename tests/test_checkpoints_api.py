@@ -127,9 +127,12 @@ def test_jobs_without_a_checkpoint_are_not_listed(client: httpx.Client, place: J
     run(client, place, broken, lambda *_: Outcome(JobState.FAILED, {}, "it is broken"))
     damaged = add_detector(client, place, "damaged")
     (place.data / "damaged" / "checkpoint.json").write_text('{"step": NaN}')
+    folder = add_detector(client, place, "folder")
+    (place.data / "folder" / "checkpoint.json").unlink()
+    (place.data / "folder" / "checkpoint.json").mkdir()
     mined = submit(client, place.make_mine())
     assert list_models(client) == []
-    for job, words in ((waiting, "is QUEUED"), (damaged, "cannot be used"), (mined, "of kind mine")):
+    for job, words in ((waiting, "is QUEUED"), (damaged, "NaN"), (folder, "cannot be used"), (mined, "of kind mine")):
         assert words in assert_problem(client.get(f"/v1/checkpoints/{job}"), 404, "not-found")["detail"]
 
 

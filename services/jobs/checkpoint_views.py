@@ -9,7 +9,7 @@ from functools import partial
 from itertools import chain, islice
 from typing import Any, TypeVar
 
-from dap_core.errors import InputError, JobMissingError, JobRecordError, ObjectMissingError
+from dap_core.errors import InputError, JobMissingError, JobRecordError, ObjectMissingError, StoreRefusedError
 from services.jobs.evaluation_specs import EvaluateSpec
 from services.jobs.index_snapshot import IndexedJob
 from services.jobs.job_desk import JobDesk
@@ -160,6 +160,8 @@ class CheckpointViews:
             made = make(view)
         except _UNREADABLE:
             made = None
+        except StoreRefusedError:  # of the bucket of one job; the list is about others, too
+            return ()
         values = () if made is None else (made,)
         if view.has_ended:
             kept.put((view.id, view.attempt, view.state), values)

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from dap_core.errors import CheckpointError, ObjectMissingError
+from dap_core.errors import CheckpointError, ObjectMissingError, StoreError, StoreRefusedError, StoreUnavailableError
 from dap_core.stores import Store
 
 DESCRIPTION_KEY = "checkpoint.json"
@@ -44,6 +44,10 @@ def read_description(store: Store) -> ModelDescription | None:
         text = store.get(DESCRIPTION_KEY)
     except ObjectMissingError:
         return None
+    except (StoreRefusedError, StoreUnavailableError):
+        raise
+    except StoreError as error:
+        raise CheckpointError(f"{error}") from error
     try:
         return _parse(json.loads(text, parse_constant=_refuse_constant), hashlib.sha256(text).hexdigest())
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
