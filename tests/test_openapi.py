@@ -45,7 +45,11 @@ JOBS = [
     *(("POST", f"/v1/jobs/{{job}}/{verb}") for verb in ("cancel", "resume", "retry-failed")),
     *(
         ("GET", f"/v1/jobs/{{job}}/{what}")
-        for what in ("events", "failures", "samples", "metrics", "artifacts", "logs")
+        for what in ("events", "failures", "samples", "metrics", "artifacts", "logs", "failures/{number}/file")
+    ),
+    *(
+        ("GET", f"/v1/jobs/{{job}}/label-set{what}")
+        for what in ("", "/images", "/images/{number}", "/images/{number}/file")
     ),
 ]
 ROUTES = [

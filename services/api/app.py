@@ -114,7 +114,7 @@ def _add_problems(app: FastAPI, schemas: dict[str, Any]) -> None:
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
         errors = [{**one, "loc": one["loc"][1:] or one["loc"]} for one in error.errors()]
-        place = "header" if error.errors()[0]["loc"][0] == "header" else "query"
+        place = error.errors()[0]["loc"][0]
         return answer(request, explain_invalid(errors, f"#/{place}", _known_parameters(request)))
 
     make_document = app.openapi

@@ -124,7 +124,7 @@ class Job:
                 time.sleep(_PAUSE_S)
 
     def failures(self) -> Iterator[Values]:
-        """The images that failed: key, error_type, message."""
+        """The images that failed: number, key, error_type, message."""
         return self._list("failures")
 
     def artifacts(self) -> Iterator[Values]:
