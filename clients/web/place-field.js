@@ -35,7 +35,7 @@ export function makePlaceInput(shape, id, onChange, jobs) {
       const isListed = !chosen || found.some((one) => isFor(one, chosen));
       fill(select, isListed ? found : [await jobs.find(chosen), ...found], chosen ?? parse(select.value));
       note.textContent = found.length || chosen ? "" : "No job that has succeeded, runs or waits makes what this takes.";
-      explain();
+      await explain();
     } catch (error) {
       note.textContent = error.problem?.detail ?? error.message;
     }
@@ -46,12 +46,12 @@ export function makePlaceInput(shape, id, onChange, jobs) {
     if (!reference) return;
     const { place, hasEnded } = await jobs.find(reference);
     if (select.value === JSON.stringify(reference))
-      note.textContent = `${place}${hasEnded ? "" : ". This job waits until that one has succeeded."}`;
+      note.textContent = `${place}${hasEnded ? "" : ". The new job waits until that one has succeeded."}`;
   }
 
   select.addEventListener("change", () => {
     note.textContent = "";
-    explain();
+    explain().catch((error) => (note.textContent = error.message));
     onChange();
   });
   toggle.addEventListener("click", async () => {

@@ -47,7 +47,8 @@ const TITLES = {
 const TITLES_OF_KIND = {
   "self-train": { labels: "Output of what it finds", images: "Images without boxes" },
   predict: { source: "Images", images: "Images in the label set" },
-  mine: { images: "Images in the label set", source: "Images" },
+  mine: { source: "Images", images: "Images in the label set" },
+  "train-classifier": { source: "Images" },
 };
 
 const LABEL_SETS = ["mine", "recut", "predict", "self-train:labels"];
