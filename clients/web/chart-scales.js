@@ -3,6 +3,7 @@ import { make } from "./dom.js";
 
 /** A line has no more points than this: more would not be seen. */
 export const MAX_POINTS = 500;
+const NARROWEST = 120; // pixels; what is narrower is still being laid out
 const STEPS = [1, 2, 2.5, 5, 10];
 
 /**
@@ -81,7 +82,7 @@ export function followWidth(element, draw) {
   let last = 0;
   new ResizeObserver(() => {
     const width = Math.round(element.clientWidth);
-    if (!width || width === last) return;
+    if (width < NARROWEST || width === last) return;
     last = width;
     draw(width);
   }).observe(element);

@@ -33,7 +33,8 @@ export function makeLineChart({ title, xLabel, yLabel, series, formatX = formatT
   const update = (given) => {
     lines = given.map(({ name, points }) => ({ name, points: decimate(points.filter(isFinitePoint)) }));
     legend.replaceChildren(...(lines.length > 1 ? lines.map(({ name }, place) => makeKey(name, place)) : []));
-    canvas.setAttribute("aria-label", `${title}. ${lines.map((line) => describeLine(line, formatX, yLabel)).join(" ")}`);
+    const words = lines.map((line) => describeLine(line, formatX, yLabel));
+    canvas.setAttribute("aria-label", [`${title}.`, ...words].join(" "));
     hidden.replaceChildren(makeLineTable(title, xLabel, lines, formatX));
     draw();
   };
@@ -75,9 +76,10 @@ function isFinitePoint([x, y]) {
 
 function drawLines(lines, width, { xLabel, yLabel, formatX }) {
   const points = lines.flatMap((line) => line.points);
-  if (!points.length) return makeSvg("svg", { width, height: HEIGHT }, writeText(width / 2, HEIGHT / 2, "nothing yet", "middle"));
-  const across = makeAxis(points.map((one) => one[0]), Math.max(3, Math.floor(width / 110)), [EDGE.left, width - EDGE.right], true);
-  const down = makeAxis([0, ...points.map((one) => one[1])], 4, [HEIGHT - EDGE.bottom, EDGE.top], false);
+  if (!points.length) return drawNothing(width);
+  const [xs, ys] = [0, 1].map((axis) => points.map((one) => one[axis]));
+  const across = makeAxis(xs, Math.max(3, Math.floor(width / 110)), [EDGE.left, width - EDGE.right], true);
+  const down = makeAxis([0, ...ys], 4, [HEIGHT - EDGE.bottom, EDGE.top], false);
   const marks = [
     ...down.ticks.map((tick) => drawGridLine(down.place(tick), width, formatTick(tick))),
     ...across.ticks.map((tick) => writeText(across.place(tick), HEIGHT - EDGE.bottom + 15, formatX(tick), "middle")),
@@ -86,6 +88,10 @@ function drawLines(lines, width, { xLabel, yLabel, formatX }) {
   ];
   const paths = lines.map(({ points: own }, number) => drawLine(own, number, across.place, down.place));
   return makeSvg("svg", { width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}` }, ...marks, ...paths);
+}
+
+function drawNothing(width) {
+  return makeSvg("svg", { width, height: HEIGHT }, writeText(width / 2, HEIGHT / 2, "nothing yet", "middle"));
 }
 
 /** Values to pixels, with ticks that lie between the ends where `inside`, else that hold them. */
@@ -100,7 +106,9 @@ function makeAxis(values, most, [start, stop], inside) {
 function drawLine(points, number, placeX, placeY) {
   const colour = `c${number % NUM_COLOURS}`;
   const places = points.map(([x, y]) => [placeX(x).toFixed(1), placeY(y).toFixed(1)]);
-  if (places.length === 1) return makeSvg("circle", { class: colour, cx: places[0][0], cy: places[0][1], r: 3, fill: "currentColor" });
+  if (places.length === 1) {
+    return makeSvg("circle", { class: colour, cx: places[0][0], cy: places[0][1], r: 3, fill: "currentColor" });
+  }
   return makeSvg("polyline", {
     class: colour,
     points: places.map((one) => one.join(",")).join(" "),
@@ -155,7 +163,8 @@ function writeText(x, y, text, anchor) {
 
 function makeKey(name, number) {
   const dash = DASHES[number % DASHES.length] || null;
-  const line = makeSvg("line", { x1: 0, x2: 22, y1: 5, y2: 5, stroke: "currentColor", "stroke-width": 2.5, "stroke-dasharray": dash });
+  const pen = { stroke: "currentColor", "stroke-width": 2.5, "stroke-dasharray": dash };
+  const line = makeSvg("line", { x1: 0, x2: 22, y1: 5, y2: 5, ...pen });
   const sample = makeSvg("svg", { class: `c${number % NUM_COLOURS}`, width: 22, height: 10, "aria-hidden": "true" }, line);
   return make("li", {}, sample, make("span", { class: "text" }, name));
 }

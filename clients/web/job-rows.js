@@ -10,11 +10,11 @@ import { count } from "./words.js";
  */
 export function makeJobRow(line) {
   const link = make("a", { href: `/jobs/${encodeURIComponent(line.id)}`, class: "text" }, nameKind(line.kind));
-  const name = make("span", { role: "rowheader", class: "name" }, link, make("small", { class: "quiet text" }, line.id));
+  const places = make("small", { class: "quiet text" }, line.id);
   return make(
     "div",
     { role: "row", class: "row" },
-    name,
+    make("span", { role: "rowheader", class: "name" }, link, places),
     make("span", { role: "cell", class: "stand" }, makeState(line)),
     make("span", { role: "cell", class: "doing quiet" }),
     make("span", { role: "cell", class: "when quiet" }, makeTime(line.created)),
@@ -44,7 +44,8 @@ export function makeBar({ done, total }) {
   const fill = make("span");
   fill.style.width = `${share}%`;
   const values = total ? { "aria-valuenow": Math.floor(share), "aria-valuemin": 0, "aria-valuemax": 100 } : {};
-  return make("span", { class: total ? "bar" : "bar unknown", role: "progressbar", "aria-label": "Progress", ...values }, fill);
+  const name = total ? "bar" : "bar unknown";
+  return make("span", { class: name, role: "progressbar", "aria-label": "Progress", ...values }, fill);
 }
 
 /**
@@ -54,7 +55,7 @@ export function makeBar({ done, total }) {
  */
 export function describePace({ per_s: rate, eta_s: left }) {
   const words = [];
-  if (rate) words.push(`${rate >= 10 ? rate.toFixed(0) : rate.toFixed(1)} images/s`);
+  if (rate) words.push(`${rate.toLocaleString("en", { maximumFractionDigits: rate < 10 ? 1 : 0 })} images/s`);
   if (left !== null && left !== undefined) words.push(`${formatSeconds(left)} left`);
   return words;
 }

@@ -45,7 +45,7 @@ export function makeRowWindow({ label, heads, makeRow, onMove }) {
     const from = Math.max(0, first - AROUND);
     const wanted = items.slice(from, last + AROUND).map((one) => one.id);
     if (!places.has(focused) || wanted.includes(focused)) return new Set(wanted);
-    return new Set(places.get(focused) < from ? [focused, ...wanted] : [...wanted, focused]); // the focus stays where it is
+    return new Set(places.get(focused) < from ? [focused, ...wanted] : [...wanted, focused]); // it keeps the focus
   };
   const drop = (id, row) => {
     row.remove();
