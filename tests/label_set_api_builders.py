@@ -60,10 +60,12 @@ class MadeByJob:
         assert words in answer.json()["detail"]
 
 
-def submit_mine(client: httpx.Client, place: JobPlace, name: str, **headers: str) -> MadeByJob:
+def submit_mine(
+    client: httpx.Client, place: JobPlace, name: str, *, headers: dict[str, str] | None = None, **fields: Any
+) -> MadeByJob:
     """A job whose label set goes to the folder `name`, beside images."""
     folder = place.data / name
-    spec = place.make_mine(f"{name}/labels") | {"source": [str(folder / "images")]}
+    spec = place.make_mine(f"{name}/labels", **fields) | {"source": [str(folder / "images")]}
     answer = client.post("/v1/jobs", json=spec, headers=headers)
     assert answer.status_code == 201, answer.text
     return MadeByJob(client, answer.json()["id"], folder)

@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
+from dap_core.errors import LabelSetError, StoreUnavailableError
 from dap_core.evaluation import find_suspicious
 from dap_core.label_sets import Failure, LabelSetRow, open_label_set
 from dap_core.label_sets.manifest import Manifest, write_manifest
@@ -21,6 +22,7 @@ from dap_core.label_sets.sampling import read_sample
 from dap_core.recipes import PredictionRecipe
 from dap_core.stores import LocalStore
 from dap_core.types import ClassList, PseudoBoxes
+from services.jobs.mining import run_mine
 from tests.api_builders import assert_problem
 from tests.builders import encode_image, make_boxes, make_exif, make_smooth_pixels
 from tests.job_api_builders import JobPlace, make_job_place
@@ -143,6 +145,29 @@ def test_images_of_a_class_those_without_boxes_and_the_worst_first(job: MadeByJo
     assert all(not one["reasons"] for one in worst[len(expected) :])
 
 
+@pytest.mark.parametrize("images", ["embed", "reference"])
+def test_what_a_job_has_mined_is_shown(client: httpx.Client, place: JobPlace, images: str):
+    fields = {"labels": ["tabby"], "short_sides": [64, 128], "engine": "torch", "max_failures": 1}
+    job = submit_mine(client, place, f"mined {images}", images=images, **fields)
+    for name in ("a.jpg", "b.jpg"):
+        job.images.put(name, JPEG)
+    job.images.put("c.jpg", b"no image")
+    place.run(job.id, run_mine)
+    seen = job.get()
+    assert (seen["images"], seen["ok"], seen["failed"], seen["recipe"]["name"]) == (3, 2, 1, "aligned*")
+    assert [(one["name"], one["images"]) for one in seen["classes"]] == [("tabby", 2)]
+    items = job.get("label-set/images", cams=True)["items"]
+    assert sorted(one["key"] for one in items) == ["a.jpg", "b.jpg"]
+    assert [(one["width"], one["height"], one["exif_orientation"], len(one["cams"])) for one in items] == [
+        (100, 200, 6, 4)
+    ] * 2
+    assert job.draw(side=100).size == (50, 100)
+    assert job.ask("label-set/images/1/file").content == JPEG
+    [failure] = job.get("failures")["items"]
+    assert (failure["number"], failure["key"], failure["error_type"]) == (0, "c.jpg", "not-an-image")
+    job.assert_missing("failures/0/file", "cannot be shown")
+
+
 @pytest.mark.parametrize(
     "query",
     [{"limit": 0}, {"limit": 101}, {"order": "best"}, {"only": "boxes"}, {"class": -1}, {"cursor": "x"}, {"label": 1}],
@@ -155,7 +180,7 @@ def test_only_those_who_see_the_job_see_what_it_has_made(tmp_path: Path):
     place = make_job_place(tmp_path)
     ann, ben, root = place.make_key("ann"), place.make_key("ben"), place.make_key("root", "admin")
     with place.serve() as client:
-        job = submit_mine(client, place, "of ann", **ann)
+        job = submit_mine(client, place, "of ann", headers=ann)
         job.images.put("bad", JPEG)
         job.fill([make_row()], failures=[Failure("bad", "empty-image", "")])
         base = "label-set"
@@ -189,8 +214,11 @@ def test_an_empty_set_has_numbers(job: MadeByJob):
     assert job.get("label-set/images") == {"items": [], "next_cursor": None, "total": 0}
 
 
-@pytest.mark.parametrize("what", ["cut", "garbled", "gone", "manifest"])
-def test_a_damaged_set_is_a_problem_that_says_so(job: MadeByJob, what: str):
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [("cut", "is damaged"), ("garbled", "is damaged"), ("gone", "is gone"), ("manifest", "is damaged")],
+)
+def test_a_damaged_set_is_a_problem_that_says_so(job: MadeByJob, what: str, words: str):
     made = job.fill([make_row(index) for index in range(3)])
     shard = made.shards[0].data
     data = made.store.get(shard)
@@ -202,8 +230,9 @@ def test_a_damaged_set_is_a_problem_that_says_so(job: MadeByJob, what: str):
         made.store.put(shard, data[: len(data) // 2])
     else:
         made.store.put(shard, data[:4] + bytes(len(data) // 2) + data[4 + len(data) // 2 :])
-    for path in ("", "/images", "/images/0/file"):
-        job.assert_missing(f"label-set{path}", "dap verify")
+    for path in ("", "/images", "/images/0", "/images/0/file"):
+        job.assert_missing(f"label-set{path}", words)
+        job.assert_missing(f"label-set{path}", "dap verify looks closer")
 
 
 def test_hostile_names_stay_names(job: MadeByJob):
@@ -268,3 +297,22 @@ def test_a_sample_reads_no_image(tmp_path: Path):
     assert [one.row.key for one in sample] == [row.key for row in rows[:70]]
     assert store.num_bytes < made.shards[0].size / 10
     assert store.num_reads < 8
+
+
+class SilentStore(LocalStore):
+    """A folder whose shards cannot be reached."""
+
+    def get_range(self, key: str, start: int, stop: int) -> bytes:
+        raise StoreUnavailableError(f"get {key} [{start}, {stop}): no answer")
+
+
+def test_a_store_that_does_not_answer_is_no_damage(tmp_path: Path):
+    make_set(tmp_path / "set", [make_row()])
+    with pytest.raises(StoreUnavailableError):
+        read_sample(open_label_set(SilentStore(tmp_path / "set")))
+
+
+def test_a_label_outside_the_classes_is_damage(tmp_path: Path):
+    make_set(tmp_path / "set", [replace(make_row(), top1=2)])
+    with pytest.raises(LabelSetError, match="has a label outside the 2 classes"):
+        read_sample(open_label_set(tmp_path / "set"))

@@ -20,7 +20,7 @@ from services.jobs.refusals import OutputMissingError
 from services.jobs.spec_places import lies_inside, list_inputs
 from services.jobs.specs import JobSpec
 
-_MOST_BYTES = 64 * 2**20
+_MOST_BYTES, _ENTRY_BYTES = 64 * 2**20, 100
 _ANY_SHAPE = ImageLimits(min_side=1, max_aspect_ratio=math.inf)
 _Images = list[bytes | None]
 
@@ -96,4 +96,4 @@ def _refuse_gone(key: str) -> Iterator[None]:
 
 
 def _count_bytes(images: _Images) -> int:
-    return sum(len(image) for image in images if image is not None)
+    return sum(_ENTRY_BYTES + len(image or b"") for image in images)
