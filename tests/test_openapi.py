@@ -37,6 +37,7 @@ PNG = encode_image(make_scene((100, 75), (20, 15, 55, 45)))
 JOBS = [
     ("POST", "/v1/jobs"),
     ("POST", "/v1/jobs:plan"),
+    ("POST", "/v1/jobs:preview"),
     ("GET", "/v1/jobs"),
     ("GET", "/v1/jobs/{job}"),
     ("GET", "/v1/checkpoints"),

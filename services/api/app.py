@@ -25,6 +25,7 @@ from services.api.jobs import make_jobs_router
 from services.api.metrics import Metrics
 from services.api.pages import add_pages
 from services.api.parameters import explain_invalid
+from services.api.previews import PREVIEW_PATH, PreviewService, make_preview_router
 from services.api.problems import ProblemError, as_problem, problem_of_status, problem_response
 from services.detecting import Detecting
 from services.jobs.job_desk import JobDesk
@@ -79,6 +80,8 @@ def create_app(
         app.state.stop_waiting = job_service.stop
         guard = require_scope(keys, "jobs")
         app.include_router(guarded(make_jobs_router(job_service), guard), tags=["jobs"])
+        app.include_router(guarded(make_preview_router(PreviewService(job_service, service)), guard), tags=["jobs"])
+        check_room["POST", PREVIEW_PATH] = check_room["POST", BOXES_PATH]
         app.include_router(guarded(make_checkpoints_router(job_service), guard), tags=["checkpoints"])
         if detecting is not None:
             detections = DetectionsService(detecting, job_service, service)

@@ -58,7 +58,7 @@ class BoxesService:
                 requests = [
                     LabelRequest(file.data, of_one, recipe) for file, of_one in zip(upload.files, labels, strict=True)
                 ]
-                outcomes = await until_disconnect(request, self._label(requests))
+                outcomes = await until_disconnect(request, self.label(requests))
                 self._count(outcomes)
                 if media_type == PNG or not upload.is_multipart:
                     raise_failure(outcomes)
@@ -74,7 +74,8 @@ class BoxesService:
         except NotReadyError as error:
             raise _not_ready(str(error) or "the model is loading") from error
 
-    async def _label(self, requests: list[LabelRequest]) -> list[Outcome]:
+    async def label(self, requests: list[LabelRequest]) -> list[Outcome]:
+        """What becomes of each, in order. Raises ProblemError after the deadline, or when no labeler can be reached."""
         outcomes: list[Outcome] = []
         with suppress(TimeoutError):
             async with asyncio.timeout(self.deadline_s):
