@@ -19,7 +19,7 @@ from services.detector_process import PROCESS_NAME, Step, serve_detectors
 
 Detection: TypeAlias = PredictedImage | FailedImage
 _ATTEMPTS = 2
-_START_S, _LOAD_S, _END_S = 120.0, 300.0, 5.0
+_START_S, _LOAD_S, _END_S = 300.0, 300.0, 5.0
 
 
 @dataclass(frozen=True, slots=True)
