@@ -9,6 +9,7 @@ import { describeAsking, describeMissing, describePlan, describeProblem, describ
 import { makePlanner, makePost } from "./job-planner.js";
 import { copyJob, readQuery } from "./job-prefill.js";
 import { makeKindChooser, readSchemas } from "./kind-chooser.js";
+import { makePreview } from "./mined-preview.js";
 import { showNotice } from "./problem-cards.js";
 import { makeSpecForm } from "./schema-form.js";
 import { KINDS } from "./spec-fields.js";
@@ -21,6 +22,7 @@ const place = make("div", { class: "place-of-form" });
 let schemas = new Map();
 let chooser = null;
 let form = null;
+let preview = null;
 let isSending = false;
 
 async function start() {
@@ -66,7 +68,9 @@ function chooseKind(kind, values = drafts.values[kind] ?? {}) {
   form = makeSpecForm(kind, schemas.get(kind), { jobs, onChange: change });
   form.write(values);
   chooser.show(kind);
-  place.replaceChildren(make("div", { class: "columns" }, form.element, aside.element));
+  preview = kind === "mine" ? makePreview({ getBody, blame: (problem) => form.blame(problem.errors ?? []) }) : null;
+  const main = make("div", { class: "main" }, form.element, ...(preview ? [preview.element] : []));
+  place.replaceChildren(make("div", { class: "columns" }, main, aside.element));
   history.replaceState(null, "", `/jobs/new?${new URLSearchParams({ kind })}`);
   aside.showProblem([]);
   change();
@@ -77,6 +81,7 @@ function change() {
   drafts.values[drafts.kind] = values;
   keepDrafts(drafts);
   aside.showCommands(drafts.kind, values);
+  preview?.note();
   const faulty = form.listFaulty();
   if (faulty.length) aside.showPlan(describeMissing(faulty));
   planner.plan();
