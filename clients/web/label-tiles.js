@@ -27,7 +27,7 @@ export function makeImageTile(item, { path, boxes, hasReasons, open }) {
       "button",
       { type: "button", class: "tile-button", click: open, title: item.key },
       make("span", { class: "stand" }, picture),
-      make("span", { class: "key text" }, nameImage(item.key)),
+      make("span", { class: "file-name text" }, nameImage(item.key)),
       make("span", { class: "quiet tally" }),
       ...(hasReasons ? [make("span", { class: "doubts text" }, item.reasons.join("; "))] : []),
     ),
