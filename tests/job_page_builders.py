@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,9 @@ from services.jobs.records import JobRecord, JobState
 from services.jobs.specs import MineSpec
 from tests.job_api_builders import JobPlace
 from tests.waiting import wait_until
+
+_LONGEST_S = 180.0
+"""A job whose test has failed ends by itself."""
 
 
 def write_ended_jobs(place: JobPlace, number: int) -> None:
@@ -44,7 +48,12 @@ class SteppedJob:
     def do(self, action: Callable[[JobContext], None]) -> None:
         """Runs `action` in the job, and waits until that is done."""
         done = threading.Event()
-        self._waiting.append(lambda context: (action(context), done.set()) and None)
+
+        def act(context: JobContext) -> None:
+            action(context)
+            done.set()
+
+        self._waiting.append(act)
         wait_until(done.is_set)
 
     def end(self, outcome: Outcome | None = None) -> None:
@@ -54,7 +63,8 @@ class SteppedJob:
         self._thread.join()
 
     def _work(self, _spec: Any, context: JobContext) -> Outcome:
-        while not self._ended.wait(0.01):
+        gives_up_at = time.monotonic() + _LONGEST_S
+        while not self._ended.wait(0.01) and time.monotonic() < gives_up_at:
             context.check()
             while self._waiting:
                 self._waiting.pop(0)(context)

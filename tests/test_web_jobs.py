@@ -110,7 +110,7 @@ def test_ten_thousand_jobs_scroll_with_a_few_rows_in_the_document(browser: Brows
         assert find_row(page, "job-00000").get_attribute("aria-rowindex") == str(NUM_JOBS + 1)
         find_row(page, "job-00000").get_by_text(f"{place.data / 'labels'}").wait_for()
         newest = submit(client, place)
-        page.wait_for_function("document.querySelector('[role=table]').getAttribute('aria-rowcount') === '10002'")
+        page.locator(f"[role=table][aria-rowcount='{NUM_JOBS + 2}']").wait_for()
         assert find_row(page, "job-00000").is_visible()
         page.evaluate("window.scrollTo(0, 0)")
         find_row(page, newest).wait_for()

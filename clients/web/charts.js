@@ -127,15 +127,16 @@ function drawBars(bins, width, unit) {
   const longest = Math.max(...bins.map((bin) => bin.label.length));
   const stride = Math.max(1, Math.ceil((longest * 7 + 8) / pitch));
   const bars = bins.flatMap((bin, number) => drawBin(bin, EDGE.left + number * pitch, pitch, down.place));
-  const labels = bins.map((bin, number) =>
-    number % stride ? "" : writeText(EDGE.left + (number + 0.5) * pitch, HEIGHT - EDGE.bottom + 15, bin.label, "middle"),
-  );
+  const labels = bins.flatMap((bin, number) => {
+    const middle = EDGE.left + (number + 0.5) * pitch;
+    return number % stride ? [] : [writeText(middle, HEIGHT - EDGE.bottom + 15, bin.label, "middle")];
+  });
   return makeSvg(
     "svg",
     { width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}` },
     ...down.ticks.map((tick) => drawGridLine(down.place(tick), width, formatTick(tick))),
     ...bars,
-    ...labels.filter(Boolean),
+    ...labels,
     writeText(width - EDGE.right, HEIGHT - 4, unit, "end"),
   );
 }
@@ -165,7 +166,8 @@ function makeKey(name, number) {
   const dash = DASHES[number % DASHES.length] || null;
   const pen = { stroke: "currentColor", "stroke-width": 2.5, "stroke-dasharray": dash };
   const line = makeSvg("line", { x1: 0, x2: 22, y1: 5, y2: 5, ...pen });
-  const sample = makeSvg("svg", { class: `c${number % NUM_COLOURS}`, width: 22, height: 10, "aria-hidden": "true" }, line);
+  const colour = `c${number % NUM_COLOURS}`;
+  const sample = makeSvg("svg", { class: colour, width: 22, height: 10, "aria-hidden": "true" }, line);
   return make("li", {}, sample, make("span", { class: "text" }, name));
 }
 

@@ -43,7 +43,8 @@ export function makeWarnings() {
       element.hidden = !warnings.length;
       const shown = warnings.slice(-MAX_WARNINGS);
       const lines = shown.map((text) => make("li", { class: "notice text" }, text));
-      if (shown.length < warnings.length) lines.unshift(make("li", {}, `${warnings.length - shown.length} earlier ones`));
+      const numLeft = warnings.length - shown.length;
+      if (numLeft) lines.unshift(make("li", { class: "quiet" }, count(numLeft, "earlier warning")));
       list.replaceChildren(...lines);
     },
   );
@@ -81,7 +82,8 @@ export function makeCommands() {
       const { origin } = location;
       const path = `${origin}/v1/jobs`;
       const key = getKey() ? ['-H "Authorization: Bearer $DAP_KEY"'] : [];
-      const submit = ["curl -H 'Content-Type: application/json'", ...key, `-d ${quote(JSON.stringify(spec))}`, quote(path)];
+      const data = `-d ${quote(JSON.stringify(spec))}`;
+      const submit = ["curl -H 'Content-Type: application/json'", ...key, data, quote(path)];
       const look = ["curl", ...key, quote(`${path}/${encodeURIComponent(id)}`)];
       body.replaceChildren(
         makeText("Submit the same from the command line", `dap run job.json --service ${quote(origin)}`),
@@ -125,7 +127,8 @@ export function makeLogs(job) {
     const text = await (await askRaw(`/v1/jobs/${encodeURIComponent(job)}/logs`, init)).text();
     const shown = make("pre", { class: "log", tabindex: "0", "aria-label": "Log" }, text);
     requestAnimationFrame(() => (shown.scrollTop = shown.scrollHeight));
-    return [text.trim() ? shown : make("p", { class: "quiet" }, "It printed nothing yet."), makeButton("Refresh", open)];
+    const nothing = make("p", { class: "quiet" }, "It printed nothing yet.");
+    return [text.trim() ? shown : nothing, makeButton("Refresh", open)];
   };
   const { element, open } = makeOnDemand("Logs", load);
   return { element };

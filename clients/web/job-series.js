@@ -3,12 +3,12 @@ import { MAX_POINTS } from "./chart-scales.js";
 
 /** A line whose neighbours are merged two by two whenever it has too many points. */
 export class BoundedSeries {
-  constructor(most = MAX_POINTS) {
-    this.most = most;
+  constructor() {
     /** @type {[number, number][]} */
     this.points = [];
     this.size = 1; // how many given points one of these stands for
     this.open = [];
+    this.newest = null;
   }
 
   /**
@@ -18,23 +18,23 @@ export class BoundedSeries {
    */
   add(x, y) {
     if (!Number.isFinite(x) || !Number.isFinite(y)) return;
-    this.open.push([x, y]);
+    this.newest = [x, y];
+    this.open.push(this.newest);
     if (this.open.length < this.size) return;
     this.points.push(average(this.open));
     this.open = [];
-    if (this.points.length >= this.most) this.halve();
+    if (this.points.length >= MAX_POINTS) this.halve();
   }
 
-  /** All points, those that are not yet merged into one as one. */
+  /** All points, the newest one as it came. */
   list() {
-    return this.open.length ? [...this.points, average(this.open)] : this.points;
+    return this.size > 1 ? [...this.points, this.newest] : this.points;
   }
 
   halve() {
     const pairs = Array.from({ length: Math.floor(this.points.length / 2) }, (_, place) =>
       this.points.slice(2 * place, 2 * place + 2),
     );
-    this.open = this.points.length % 2 ? [this.points[this.points.length - 1]] : [];
     this.points = pairs.map(average);
     this.size *= 2;
   }

@@ -80,7 +80,9 @@ function makeTimes(job) {
  */
 export function makeFacts(facts) {
   const list = make("dl", { class: "facts-list" });
-  for (const [name, value] of facts) list.append(make("dt", { class: "text" }, name), make("dd", { class: "text" }, value));
+  for (const [name, value] of facts) {
+    list.append(make("dt", { class: "text" }, name), make("dd", { class: "text" }, value));
+  }
   return list;
 }
 

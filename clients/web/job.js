@@ -24,7 +24,8 @@ const summary = makeSummary(verbs.element);
 const [parts, curves, happened] = [makeParts(), makeCurves(), makeHappened()];
 const [warnings, result, commands] = [makeWarnings(), makeResult(), makeCommands()];
 const [failures, samples] = [makeFailures(id), makeSamples(id)];
-const model = make("p", { hidden: true }, make("a", { href: `/models/${encodeURIComponent(id)}` }, "Look at the model"));
+const modelLink = make("a", { href: `/models/${encodeURIComponent(id)}` }, "Look at the model");
+const model = make("p", { hidden: true }, modelLink);
 let [job, stream, timer] = [null, null, 0];
 
 find("content").append(make("p", { class: "coming" }, "Asking for the job …"));
