@@ -21,7 +21,8 @@ export function makeEarlierJobs() {
   const jobs = new Map();
   const kinds = new Map();
   const get = (id) => remember(jobs, id, () => ask(`/v1/jobs/${encodeURIComponent(id)}`));
-  const listKind = (kind) => remember(kinds, kind, () => ask(`/v1/jobs?${new URLSearchParams({ kind, limit: "200" })}`));
+  const listKind = (kind) =>
+    remember(kinds, kind, () => ask(`/v1/jobs?${new URLSearchParams({ kind, limit: "200" })}`));
 
   async function listOutputs(maker) {
     const [kind, output] = maker.split(":");
@@ -42,7 +43,11 @@ export function makeEarlierJobs() {
 
 /** What `make` gives, once for each key; what fails is asked for again. */
 function remember(known, key, make) {
-  if (!known.has(key)) known.set(key, make().catch((error) => (known.delete(key), Promise.reject(error))));
+  if (!known.has(key))
+    known.set(
+      key,
+      make().catch((error) => (known.delete(key), Promise.reject(error))),
+    );
   return known.get(key);
 }
 

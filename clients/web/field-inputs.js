@@ -103,7 +103,10 @@ function makeLines(shape, id, onChange) {
     element: area,
     listControls: () => [area],
     read: () => {
-      const lines = area.value.split("\n").map((line) => line.trim()).filter(Boolean);
+      const lines = area.value
+        .split("\n")
+        .map((line) => line.trim())
+        .filter(Boolean);
       return lines.length ? lines : undefined;
     },
     write: (value) => {
@@ -124,12 +127,18 @@ function makeMap(shape, _id, onChange) {
     rows.append(row);
     return row;
   };
-  const button = make("button", { type: "button", class: "link", click: () => add().querySelector("input").focus() }, "Add an entry");
+  const button = make(
+    "button",
+    { type: "button", class: "link", click: () => add().querySelector("input").focus() },
+    "Add an entry",
+  );
   return {
     element: make("div", { class: "several" }, rows, button),
     listControls: () => [...rows.querySelectorAll("input"), button],
     read: () => {
-      const entries = [...rows.children].map((row) => [...row.querySelectorAll("input")].map((one) => one.value.trim()));
+      const entries = [...rows.children].map((row) =>
+        [...row.querySelectorAll("input")].map((one) => one.value.trim()),
+      );
       const named = entries.filter(([name]) => name);
       return named.length ? Object.fromEntries(named) : undefined;
     },
@@ -159,7 +168,8 @@ function makePair(shape, name, value, onChange) {
 export function makeRemove(name, row, onChange) {
   const remove = () => {
     const next = row.nextElementSibling ?? row.previousElementSibling;
-    const goal = next?.querySelector("input, select") ?? row.parentElement.parentElement.querySelector(":scope > button");
+    const goal =
+      next?.querySelector("input, select") ?? row.parentElement.parentElement.querySelector(":scope > button");
     row.remove();
     goal?.focus();
     onChange();

@@ -104,7 +104,8 @@ function describeRange({ minimum, maximum, exclusiveMinimum, exclusiveMaximum })
 
 function checkText({ minLength, maxLength, pattern }, text) {
   if (text.length < (minLength ?? 0)) return `Expected at least ${count(minLength, "character")}.`;
-  if (text.length > (maxLength ?? Infinity)) return `Expected at most ${count(maxLength, "character")}, got ${text.length}.`;
+  if (text.length > (maxLength ?? Infinity))
+    return `Expected at most ${count(maxLength, "character")}, got ${text.length}.`;
   if (pattern && !new RegExp(pattern, "u").test(text)) return `Expected what matches ${pattern}.`;
   return "";
 }

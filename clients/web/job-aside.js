@@ -15,13 +15,26 @@ export function makeAside(jobs) {
   const button = make("button", { type: "submit", class: "button primary start" }, "Start the job");
   const curl = makeCommand("curl");
   const dap = makeCommand("dap");
-  const commands = make("section", { class: "section commands" }, make("h2", {}, "The same as a command"), curl.element, dap.element);
+  const commands = make(
+    "section",
+    { class: "section commands" },
+    make("h2", {}, "The same as a command"),
+    curl.element,
+    dap.element,
+  );
   let number = 0;
   return {
     element: make(
       "div",
       { class: "aside" },
-      make("section", { class: "card section", "aria-label": "Dry run" }, make("h2", {}, "Dry run"), plan, problem, button),
+      make(
+        "section",
+        { class: "card section", "aria-label": "Dry run" },
+        make("h2", {}, "Dry run"),
+        plan,
+        problem,
+        button,
+      ),
       commands,
     ),
     button,
@@ -35,7 +48,10 @@ export function makeAside(jobs) {
       curl.show(describeJobCurl({ origin, body: JSON.stringify({ kind, ...values }), hasKey }));
       const found = await findPlaces(jobs, values);
       if (mine !== number) return;
-      const notes = [hasKey && "It takes the key from DAP_API_KEY.", found.isWaiting && "Run it when the jobs it reads have succeeded."];
+      const notes = [
+        hasKey && "It takes the key from DAP_API_KEY.",
+        found.isWaiting && "Run it when the jobs it reads have succeeded.",
+      ];
       dap.show(describeDap({ origin, kind, values: found.values }), notes.filter(Boolean).join(" "));
     },
   };

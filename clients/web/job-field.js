@@ -28,7 +28,11 @@ const WIDE = ["place", "places", "map", "texts"];
  */
 export function makeJobField(shape, { jobs, onChange }) {
   const id = `field-${shape.name}`;
-  const hint = make("p", { class: "hint quiet", id: `${id}-hint`, hidden: !shape.description }, ...withCode(shape.description));
+  const hint = make(
+    "p",
+    { class: "hint quiet", id: `${id}-hint`, hidden: !shape.description },
+    ...withCode(shape.description),
+  );
   const fault = make("p", { class: "fault text", id: `${id}-fault`, hidden: true });
   let isTouched = false;
   let blamed = "";
@@ -51,7 +55,10 @@ export function makeJobField(shape, { jobs, onChange }) {
     if (fault.textContent !== text) fault.textContent = text;
     fault.hidden = !text;
     for (const control of input.listControls()) {
-      control.setAttribute("aria-describedby", [text && fault.id, shape.description && hint.id].filter(Boolean).join(" "));
+      control.setAttribute(
+        "aria-describedby",
+        [text && fault.id, shape.description && hint.id].filter(Boolean).join(" "),
+      );
       if (text) control.setAttribute("aria-invalid", "true");
       else control.removeAttribute("aria-invalid");
       if (shape.isRequired) control.setAttribute("aria-required", "true");
@@ -96,7 +103,8 @@ function layOut(shape, id, input, notes) {
   if (shape.type === "boolean") {
     return make("div", data, make("label", { class: "tick" }, input.element, shape.title), ...notes);
   }
-  if (shape.type !== "map") return make("div", data, make("label", { for: id }, shape.title, ...mark), input.element, ...notes);
+  if (shape.type !== "map")
+    return make("div", data, make("label", { for: id }, shape.title, ...mark), input.element, ...notes);
   const title = make("span", { class: "name", id: `${id}-name` }, shape.title, ...mark);
   return make("div", { ...data, role: "group", "aria-labelledby": title.id }, title, input.element, ...notes);
 }

@@ -57,10 +57,19 @@ export function describePlan({ estimate, warnings, refusal }) {
     parts.push(make("p", { class: "ready" }, "It can be started."));
   }
   if (estimate) parts.push(makeFacts(estimate));
-  else if (!refusal) parts.push(make("p", { class: "quiet hint" }, "How long it takes depends on its images; there is no estimate for this kind."));
+  else if (!refusal)
+    parts.push(
+      make(
+        "p",
+        { class: "quiet hint" },
+        "How long it takes depends on its images; there is no estimate for this kind.",
+      ),
+    );
   if (warnings.length) {
     const lines = warnings.map((warning) => make("li", { class: "text" }, sentence(warning)));
-    parts.push(make("div", { class: "warnings" }, make("h3", {}, count(warnings.length, "warning")), make("ul", {}, ...lines)));
+    parts.push(
+      make("div", { class: "warnings" }, make("h3", {}, count(warnings.length, "warning")), make("ul", {}, ...lines)),
+    );
   }
   return parts;
 }
@@ -72,7 +81,11 @@ export function describePlan({ estimate, warnings, refusal }) {
  */
 export function summarise({ estimate, warnings, refusal }) {
   if (refusal) return `It would be refused: ${refusal}`;
-  const facts = estimate ? listFacts(estimate).slice(0, 2).map(([name, value]) => `${name}: ${value}`) : [];
+  const facts = estimate
+    ? listFacts(estimate)
+        .slice(0, 2)
+        .map(([name, value]) => `${name}: ${value}`)
+    : [];
   return ["It can be started", ...facts, ...(warnings.length ? [count(warnings.length, "warning")] : [])].join(", ");
 }
 
@@ -96,7 +109,10 @@ function listMiningFacts(estimate) {
   return [
     ["Images", `${images.toLocaleString("en")}, ${formatBytes(bytes)}`],
     ["Shards", shards.toLocaleString("en")],
-    ["Labels", labels ? `${labels.toLocaleString("en")}: ${ranked.join(", ")}${labels > top.length ? ", …" : ""}` : "none"],
+    [
+      "Labels",
+      labels ? `${labels.toLocaleString("en")}: ${ranked.join(", ")}${labels > top.length ? ", …" : ""}` : "none",
+    ],
     ["Without a label", showCount(estimate.without_label)],
     ["Unknown labels", nearest.join("; ")],
     ["Listed twice", showCount(estimate.duplicates)],

@@ -12,11 +12,23 @@ import { withCode } from "./schemas.js";
 export function makeKindChooser(schemas, choose) {
   const radios = new Map();
   const cards = [...schemas].map(([kind, schema]) => {
-    const radio = make("input", { type: "radio", name: "kind", value: kind, id: `kind-${kind}`, change: () => choose(kind) });
+    const radio = make("input", {
+      type: "radio",
+      name: "kind",
+      value: kind,
+      id: `kind-${kind}`,
+      change: () => choose(kind),
+    });
     radio.setAttribute("aria-describedby", `about-${kind}`);
     radios.set(kind, radio);
     const about = make("span", { class: "about quiet", id: `about-${kind}` }, ...withCode(schema.description ?? ""));
-    return make("label", { class: "kind", for: radio.id }, radio, make("span", { class: "name" }, nameKind(kind)), about);
+    return make(
+      "label",
+      { class: "kind", for: radio.id },
+      radio,
+      make("span", { class: "name" }, nameKind(kind)),
+      about,
+    );
   });
   const grid = make("div", { class: "kinds" }, ...cards);
   const sentence = make("p", { class: "sentence", hidden: true });

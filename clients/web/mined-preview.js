@@ -56,7 +56,9 @@ export function makePreview({ getBody, blame }) {
   function show({ items, recipe, model }, classifier) {
     images.replaceChildren(...items.map((item) => makeSample(item, recipe)));
     const isOther = classifier !== undefined && classifier !== model.classifier;
-    state.textContent = isOther ? `By ${model.classifier}, the classifier of the service; the job takes another one.` : "";
+    state.textContent = isOther
+      ? `By ${model.classifier}, the classifier of the service; the job takes another one.`
+      : "";
     tick.hidden = false;
     button.textContent = "Label them again";
     announce(`${count(items.length, "image")} labelled`);
@@ -67,7 +69,11 @@ export function makePreview({ getBody, blame }) {
       "section",
       { class: "preview section", "aria-label": "Preview" },
       make("div", { class: "headline" }, make("h2", {}, "Preview"), tick),
-      make("p", { class: "hint quiet" }, "Some images of the source, with the boxes that this job would mine. Nothing is written."),
+      make(
+        "p",
+        { class: "hint quiet" },
+        "Some images of the source, with the boxes that this job would mine. Nothing is written.",
+      ),
       make("div", { class: "actions" }, button, state),
       images,
     ),
@@ -89,11 +95,16 @@ function makeSample(item, recipe) {
 
 function makeFrame(item, recipe) {
   const boxes = item.boxes ?? [];
-  const photo = make("img", { src: `data:image/jpeg;base64,${item.jpeg}`, alt: `${item.key}: ${count(boxes.length, "box")}` });
+  const photo = make("img", {
+    src: `data:image/jpeg;base64,${item.jpeg}`,
+    alt: `${item.key}: ${count(boxes.length, "box")}`,
+  });
   const heat = make("canvas", { "aria-hidden": "true" });
   const drawing = makeSvg("svg", { "aria-hidden": "true", preserveAspectRatio: "none" });
   const frame = make("div", { class: "frame" }, photo, heat, drawing);
-  photo.addEventListener("load", () => frame.style.setProperty("--aspect", String(photo.naturalWidth / photo.naturalHeight)));
+  photo.addEventListener("load", () =>
+    frame.style.setProperty("--aspect", String(photo.naturalWidth / photo.naturalHeight)),
+  );
   if (!item.labels) return frame;
   const size = [item.width, item.height];
   const cams = item.cams.filter((cam) => cam.label === item.labels[0]?.index).map(decodeCam);
@@ -107,7 +118,12 @@ function describe({ labels, boxes, problem }) {
   if (problem) return [make("span", { class: "fault text" }, `${problem.title}: ${problem.detail}`)];
   const names = labels.map(({ index, name, score }) => {
     const text = score === null ? name : `${name} ${formatPercent(score)}`;
-    return make("span", { class: "label" }, make("span", { class: `swatch ${colourClass(index)}`, "aria-hidden": "true" }), text);
+    return make(
+      "span",
+      { class: "label" },
+      make("span", { class: `swatch ${colourClass(index)}`, "aria-hidden": "true" }),
+      text,
+    );
   });
   return [...names, make("span", { class: "quiet number" }, count(boxes.length, "box"))];
 }

@@ -5,7 +5,14 @@ import { makeEarlierJobs } from "./earlier-jobs.js";
 import { readShapes } from "./field-shapes.js";
 import { makeAside } from "./job-aside.js";
 import { chooseKey, keepDrafts, readDrafts } from "./job-drafts.js";
-import { describeAsking, describeMissing, describePlan, describeProblem, describeRefusedFields, summarise } from "./job-plan.js";
+import {
+  describeAsking,
+  describeMissing,
+  describePlan,
+  describeProblem,
+  describeRefusedFields,
+  summarise,
+} from "./job-plan.js";
 import { makePlanner, makePost } from "./job-planner.js";
 import { copyJob, readQuery } from "./job-prefill.js";
 import { makeKindChooser, readSchemas } from "./kind-chooser.js";
@@ -17,7 +24,12 @@ import { KINDS } from "./spec-fields.js";
 const drafts = readDrafts();
 const jobs = makeEarlierJobs();
 const aside = makeAside(jobs);
-const planner = makePlanner({ getBody, onAsking: () => aside.showPlan(describeAsking()), onPlan: showPlan, onProblem: showFaults });
+const planner = makePlanner({
+  getBody,
+  onAsking: () => aside.showPlan(describeAsking()),
+  onPlan: showPlan,
+  onProblem: showFaults,
+});
 const place = make("div", { class: "place-of-form" });
 let schemas = new Map();
 let chooser = null;
@@ -42,7 +54,12 @@ async function start() {
 
 function layOut() {
   chooser = makeKindChooser(schemas, (kind) => chooseKind(kind));
-  const element = make("form", { novalidate: true, "aria-labelledby": "heading", submit: send }, chooser.element, place);
+  const element = make(
+    "form",
+    { novalidate: true, "aria-labelledby": "heading", submit: send },
+    chooser.element,
+    place,
+  );
   find("content").replaceChildren(element);
 }
 
@@ -100,7 +117,9 @@ function showFaults(problem) {
   if (problem.status === 401) return showNotice(problem, start);
   const others = form.blame(problem.errors ?? []);
   const isToldAtFields = problem.errors?.length && !others.length;
-  const parts = isToldAtFields ? describeRefusedFields() : describeProblem({ ...problem, errors: others }, () => planner.plan(0));
+  const parts = isToldAtFields
+    ? describeRefusedFields()
+    : describeProblem({ ...problem, errors: others }, () => planner.plan(0));
   aside.showPlan(parts);
   return announce(String(problem.detail ?? problem.title));
 }

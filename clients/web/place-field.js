@@ -34,7 +34,8 @@ export function makePlaceInput(shape, id, onChange, jobs) {
       const found = await jobs.list(makers);
       const isListed = !chosen || found.some((one) => isFor(one, chosen));
       fill(select, isListed ? found : [await jobs.find(chosen), ...found], chosen ?? parse(select.value));
-      note.textContent = found.length || chosen ? "" : "No job that has succeeded, runs or waits makes what this takes.";
+      note.textContent =
+        found.length || chosen ? "" : "No job that has succeeded, runs or waits makes what this takes.";
       await explain();
     } catch (error) {
       note.textContent = error.problem?.detail ?? error.message;
@@ -118,7 +119,11 @@ export function makePlacesInput(shape, id, onChange, jobs) {
     return input;
   }
 
-  const button = make("button", { type: "button", class: "link", click: () => add().listControls()[0].focus() }, "Add another");
+  const button = make(
+    "button",
+    { type: "button", class: "link", click: () => add().listControls()[0].focus() },
+    "Add another",
+  );
   return {
     element: make("div", { class: "several" }, rows, button),
     listControls: () => inputs.flatMap((one) => one.listControls()),

@@ -46,8 +46,19 @@ export function makeSpecForm(kind, schema, { jobs, onChange }) {
   const all = () => [...fields.values()];
   const listFaulty = () => all().filter((field) => field.check());
   return {
-    element: make("div", { class: "section" }, main, make("h3", {}, "More settings"), make("div", { class: "groups" }, ...more)),
-    read: () => Object.fromEntries(all().map((field) => [field.shape.name, field.read()]).filter(([, one]) => one !== undefined)),
+    element: make(
+      "div",
+      { class: "section" },
+      main,
+      make("h3", {}, "More settings"),
+      make("div", { class: "groups" }, ...more),
+    ),
+    read: () =>
+      Object.fromEntries(
+        all()
+          .map((field) => [field.shape.name, field.read()])
+          .filter(([, one]) => one !== undefined),
+      ),
     write: (values) => {
       for (const [name, field] of fields) field.write(values[name]);
       refresh();

@@ -29,10 +29,27 @@ const GROUPS = [
   ["Labels of the images", ["labels", "label_pattern", "label_table", "label_map"]],
   ["Classifier", ["classifier", "start", "weights", "classes"]],
   ["Boxes", ["recipe", "short_sides", "thresholds", "nms_iou", "min_score", "voc_flavor"]],
-  ["Which images count", ["data_format", "split", "years", "image_root", "inclusive", "images_from", "leave_out", "class_map", "shots", "shot_seed"]],
+  [
+    "Which images count",
+    [
+      "data_format",
+      "split",
+      "years",
+      "image_root",
+      "inclusive",
+      "images_from",
+      "leave_out",
+      "class_map",
+      "shots",
+      "shot_seed",
+    ],
+  ],
   ["Training", ["changes", "seed", "holdout", "save_every", "keep", "resume"]],
   ["What is kept", ["images", "cams", "growth", "shown", "max_failures", "shard_images"]],
-  ["Running", ["short_side", "mirror", "batch_size", "engine", "precision", "device", "decoders", "labelers", "workers", "ray"]],
+  [
+    "Running",
+    ["short_side", "mirror", "batch_size", "engine", "precision", "device", "decoders", "labelers", "workers", "ray"],
+  ],
 ];
 
 const TITLES = {
@@ -72,7 +89,10 @@ const MAKERS = {
 export function arrange(kind, shapes) {
   const known = new Map(shapes.map((shape) => [shape.name, shape]));
   const common = COMMON[kind] ?? [];
-  const first = [...common, ...shapes.filter((one) => one.isRequired && !common.includes(one.name)).map((one) => one.name)];
+  const first = [
+    ...common,
+    ...shapes.filter((one) => one.isRequired && !common.includes(one.name)).map((one) => one.name),
+  ];
   const sections = [["", first], ...GROUPS, ["Others", [...known.keys()]]];
   return sections.map(([title, names]) => ({ title, shapes: take(known, names) })).filter((one) => one.shapes.length);
 }
