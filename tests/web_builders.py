@@ -103,6 +103,18 @@ def open_page(browser: Browser, url: str, *, expected: Sequence[str] = (), **opt
     assert [text for text in complaints if not any(word in text for word in expected)] == []
 
 
+def find_serious_faults(page: Page) -> list[str]:
+    """What axe-core finds of the impact serious or critical: rule and place."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    found = axe.Axe().run(page).response["violations"]
+    return [
+        f"{one['id']}: {node['target']}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+
+
 def add_images(page: Page, *files: Path | dict[str, Any]) -> None:
     """Chooses image files as a user does: a path, or name, type and bytes."""
     button = page.get_by_role("button", name="Choose images").or_(page.get_by_role("button", name="Add images"))
