@@ -57,8 +57,9 @@ export function makeSamples(job) {
     }
   });
   const show = (now) => {
-    const isDue = now.state !== "RUNNING" || performance.now() - asked > AGAIN_MS;
-    if (KINDS.includes(now.kind) && now.progress.parts_done + Number(now.state !== "RUNNING") && isDue) loadNow(now);
+    const { done, parts_done: partsDone } = now.progress;
+    const isDue = now.state === "RUNNING" ? partsDone && performance.now() - asked > AGAIN_MS : done;
+    if (KINDS.includes(now.kind) && isDue) loadNow(now);
   };
   return { element, show };
 }
