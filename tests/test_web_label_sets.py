@@ -18,7 +18,7 @@ from dap_core.mining import MiningConfig, mine_boxes
 from dap_core.types import ClassList, PseudoBoxes
 from tests.job_api_builders import JobPlace, make_job_place
 from tests.page_builders import RECIPE, SIZE_WH, make_row, make_set
-from tests.web_builders import HOSTILE, open_browser, open_modules, open_page, set_slider
+from tests.web_builders import HOSTILE, open_browser, open_page, set_slider
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page, Route
@@ -369,47 +369,3 @@ def test_a_list_without_label_sets_leads_on(browser: Browser, tmp_path: Path):
     with make_job_place(tmp_path).serve() as client, open_page(browser, f"{client.base_url}/label-sets") as page:
         page.get_by_role("heading", name="No label sets yet").wait_for()
         assert page.get_by_role("link", name="Mine boxes").get_attribute("href") == "/jobs/new?kind=mine"
-
-
-def test_lists_are_merged_in_order(browser: Browser):
-    page = open_modules(browser)
-    found = page.evaluate(
-        """async () => {
-          const { makeMergedList } = await import("/web/merged-list.js");
-          const list = (items) => async (cursor) => {
-            const start = Number(cursor ?? 0);
-            const end = start + 2;
-            return { items: items.slice(start, end), next_cursor: end < items.length ? String(end) : null };
-          };
-          const next = makeMergedList([list([9, 5, 4]), list([8, 7, 6, 1]), list([])], (a, b) => b - a, 3);
-          return [await next(), await next(), await next()];
-        }"""
-    )
-    assert [one["items"] for one in found] == [[9, 8, 7], [6, 5, 4], [1]]
-    assert [one["isLast"] for one in found] == [False, False, True]
-
-
-def test_long_work_leaves_frames_between(browser: Browser):
-    page = open_modules(browser)
-    slices = page.evaluate(
-        """async () => {
-          const { runInSlices } = await import("/web/time-slices.js");
-          let [frame, counting] = [0, true];
-          const count = () => { frame += 1; if (counting) requestAnimationFrame(count); };
-          requestAnimationFrame(count);
-          const frames = [];
-          function* work() {
-            for (let step = 0; step < 60; step += 1) {
-              const end = performance.now() + 2;
-              while (performance.now() < end);
-              frames.push(frame);
-              yield;
-            }
-          }
-          const ended = await runInSlices(work(), new AbortController().signal);
-          counting = false;
-          return [ended, Math.max(...frames.map((one) => frames.filter((other) => other === one).length))];
-        }"""
-    )
-    assert slices[0] is True
-    assert slices[1] <= 5  # steps of 2 ms in one frame

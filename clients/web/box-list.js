@@ -21,7 +21,11 @@ export function makeBoxList({ boxes, reasons, nameLabel }, point) {
     "table",
     { class: "box-list" },
     make("caption", { class: "visually-hidden" }, "Boxes, best first"),
-    make("thead", {}, make("tr", {}, ...heads.map((text, at) => make("th", { scope: "col", class: at ? "amount" : "" }, text)))),
+    make(
+      "thead",
+      {},
+      make("tr", {}, ...heads.map((text, at) => make("th", { scope: "col", class: at ? "amount" : "" }, text))),
+    ),
     make("tbody", {}, ...rows),
   );
   return [make("h3", {}, words[0].toUpperCase() + words.slice(1)), ...missing, ...(boxes.length ? [table] : [])];

@@ -5,7 +5,12 @@ const GAP = 12;
 const NEAR = 600; // px above and below the view
 const NARROW = { below: 600, least: 140 };
 const LEAST = 180; // px of a tile's width
-const STEPS = { ArrowLeft: () => -1, ArrowRight: () => 1, ArrowUp: (columns) => -columns, ArrowDown: (columns) => columns };
+const STEPS = {
+  ArrowLeft: () => -1,
+  ArrowRight: () => 1,
+  ArrowUp: (columns) => -columns,
+  ArrowDown: (columns) => columns,
+};
 
 /**
  * Makes the grid.

@@ -35,8 +35,21 @@ export function makeDetail({ summary, list, maps, recutter, closed }) {
   const element = make(
     "dialog",
     { class: "detail", "aria-labelledby": "detail-title", keydown: followKeys, close: () => leave() },
-    make("div", { class: "detail-head" }, title, where, previous, next, makeStep("Close", "×", () => element.close())),
-    make("div", { class: "detail-body" }, picture.element, make("div", { class: "detail-side" }, heat.element, boxes, facts)),
+    make(
+      "div",
+      { class: "detail-head" },
+      title,
+      where,
+      previous,
+      next,
+      makeStep("Close", "×", () => element.close()),
+    ),
+    make(
+      "div",
+      { class: "detail-body" },
+      picture.element,
+      make("div", { class: "detail-side" }, heat.element, boxes, facts),
+    ),
   );
 
   function followKeys(event) {
@@ -110,7 +123,11 @@ export function makeDetail({ summary, list, maps, recutter, closed }) {
 }
 
 function makeStep(name, sign, action) {
-  return make("button", { type: "button", class: "step", "aria-label": name, click: action }, make("span", { "aria-hidden": "true" }, sign));
+  return make(
+    "button",
+    { type: "button", class: "step", "aria-label": name, click: action },
+    make("span", { "aria-hidden": "true" }, sign),
+  );
 }
 
 function findName(item, index) {
@@ -119,12 +136,16 @@ function findName(item, index) {
 }
 
 function describeItem(item) {
-  const scored = item.labels.map(({ name, score }) => (Number.isFinite(score) ? `${name} ${formatPercent(score)}` : name));
+  const scored = item.labels.map(({ name, score }) =>
+    Number.isFinite(score) ? `${name} ${formatPercent(score)}` : name,
+  );
   const lines = [`${item.width} × ${item.height} px`];
   if (scored.length) lines.push(`Classifier: ${scored.join(", ")}`);
   const { top1 } = item;
   if (top1 && !item.labels.some((label) => label.index === top1.index)) {
-    lines.push(`Its first choice would be ${top1.name}${Number.isFinite(top1.score) ? `, ${formatPercent(top1.score)}` : ""}`);
+    lines.push(
+      `Its first choice would be ${top1.name}${Number.isFinite(top1.score) ? `, ${formatPercent(top1.score)}` : ""}`,
+    );
   }
   return [...lines, ...item.reasons.map((reason) => `Doubtful: ${reason}`)];
 }

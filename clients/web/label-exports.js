@@ -28,7 +28,12 @@ export function makeExports({ job, place }) {
     input.checked = value === format;
     return make("label", { class: "choice" }, input, make("span", {}, text));
   });
-  const formats = make("fieldset", { class: "field" }, make("legend", {}, "Format"), make("div", { class: "choices" }, ...choices));
+  const formats = make(
+    "fieldset",
+    { class: "field" },
+    make("legend", {}, "Format"),
+    make("div", { class: "choices" }, ...choices),
+  );
   const images = make("input", { type: "checkbox" });
   images.checked = true;
   const starter = makeJobStarter({
@@ -37,7 +42,12 @@ export function makeExports({ job, place }) {
     fields: [formats, make("label", { class: "radio" }, images, "With the images")],
     makeSpec: (out) => ({ kind: "export", label_set: { job }, out, format, images: images.checked ? "copy" : "none" }),
   });
-  return make("section", { class: "card section", "aria-labelledby": "export-title" }, make("h2", { id: "export-title" }, "Export"), starter.element);
+  return make(
+    "section",
+    { class: "card section", "aria-labelledby": "export-title" },
+    make("h2", { id: "export-title" }, "Export"),
+    starter.element,
+  );
 }
 
 /**

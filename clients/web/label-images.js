@@ -38,7 +38,12 @@ export function picturePath(job, number, side) {
  * @returns {Promise<{items: Item[], next_cursor: string | null, total: number}>}
  */
 export function askImages(job, filter, { cams = false, cursor = null, limit = PAGE, signal } = {}) {
-  const query = new URLSearchParams({ order: filter.order, only: filter.only, cams: String(cams), limit: String(limit) });
+  const query = new URLSearchParams({
+    order: filter.order,
+    only: filter.only,
+    cams: String(cams),
+    limit: String(limit),
+  });
   if (filter.class) query.set("class", filter.class);
   if (cursor) query.set("cursor", cursor);
   return ask(pathOf(job, `/images?${query}`), { signal });

@@ -44,7 +44,13 @@ function report(error) {
     make("a", { class: "button", href: "/label-sets" }, "All label sets"),
   ];
   return content.replaceChildren(
-    make("div", { class: "vacant" }, make("h2", {}, "No label set"), make("p", { class: "text quiet" }, problem.detail), make("div", { class: "actions" }, ...ways)),
+    make(
+      "div",
+      { class: "vacant" },
+      make("h2", {}, "No label set"),
+      make("p", { class: "text quiet" }, problem.detail),
+      make("div", { class: "actions" }, ...ways),
+    ),
   );
 }
 
@@ -70,7 +76,12 @@ function makeGallery(summary) {
   let filter = readFilter();
   const total = make("p", { class: "quiet", id: "total" });
   const trouble = make("div", { class: "trouble" });
-  const vacant = make("div", { class: "vacant", hidden: true }, make("h3", {}, "No such image"), make("p", { class: "quiet" }, "Nothing in the sample is like that."));
+  const vacant = make(
+    "div",
+    { class: "vacant", hidden: true },
+    make("h3", {}, "No such image"),
+    make("p", { class: "quiet" }, "Nothing in the sample is like that."),
+  );
   const fail = (error) => {
     if (!(error instanceof ProblemError)) throw error;
     trouble.replaceChildren(makeCard(error.problem));
@@ -83,7 +94,9 @@ function makeGallery(summary) {
   const grid = makeImageGrid({
     label: "Images",
     makeTile,
-    measureCaption: () => CAPTION_REM[filter.order === "worst" ? "doubtful" : "plain"] * Number.parseFloat(getComputedStyle(document.documentElement).fontSize),
+    measureCaption: () =>
+      CAPTION_REM[filter.order === "worst" ? "doubtful" : "plain"] *
+      Number.parseFloat(getComputedStyle(document.documentElement).fontSize),
     reach: (place) => list.reach(place),
     move: () => recutter.look(grid.getView()),
   });
@@ -139,7 +152,12 @@ function makeGallery(summary) {
     { class: "section gallery", "aria-labelledby": "images-title" },
     make("div", { class: "headline" }, make("h2", { id: "images-title" }, "Images"), total),
     makeFilters(summary, filter, start),
-    make("div", { class: panel ? "bench" : "" }, make("div", { class: "shelf" }, trouble, vacant, grid.element), ...(panel ? [panel.element] : [])),
+    make(
+      "div",
+      { class: panel ? "bench" : "" },
+      make("div", { class: "shelf" }, trouble, vacant, grid.element),
+      ...(panel ? [panel.element] : []),
+    ),
     detail.element,
   );
 }

@@ -13,7 +13,10 @@ export function makeFacts(summary) {
   const facts = [
     ["Place", make("span", { class: "text mono" }, summary.place)],
     ["Images", describeImages(summary)],
-    ["Boxes", `${summary.boxes.toLocaleString("en")}, ${(summary.boxes / Math.max(summary.ok, 1)).toFixed(2)} per image`],
+    [
+      "Boxes",
+      `${summary.boxes.toLocaleString("en")}, ${(summary.boxes / Math.max(summary.ok, 1)).toFixed(2)} per image`,
+    ],
     ["Recipe", describeRecipe(summary.recipe)],
     ["Drawn by", [summary.classifier, summary.engine, summary.precision].filter(Boolean).join(" · ")],
     ["First choice", `the label in ${formatPercent(found.top1_agreement)} of the images`],

@@ -38,12 +38,25 @@ export async function findLineage(model) {
  */
 export function makeLineage(link) {
   const sources = link.parents.map(makeLineage);
-  const name = link.href && !link.isHere ? make("a", { class: "text", href: link.href }, link.name) : make("b", { class: "text" }, link.name);
+  const name =
+    link.href && !link.isHere
+      ? make("a", { class: "text", href: link.href }, link.name)
+      : make("b", { class: "text" }, link.name);
   return make(
     "div",
     { class: "link-tree" },
-    ...(sources.length ? [make("div", { class: "link-sources" }, ...sources), make("span", { class: "link-arrow", "aria-hidden": "true" }, "→")] : []),
-    make("div", { class: link.isHere ? "link-node here" : "link-node" }, make("span", { class: "quiet" }, link.title), name),
+    ...(sources.length
+      ? [
+          make("div", { class: "link-sources" }, ...sources),
+          make("span", { class: "link-arrow", "aria-hidden": "true" }, "→"),
+        ]
+      : []),
+    make(
+      "div",
+      { class: link.isHere ? "link-node here" : "link-node" },
+      make("span", { class: "quiet" }, link.title),
+      name,
+    ),
   );
 }
 
@@ -73,7 +86,12 @@ async function describeParent({ role, place, job }, depth) {
 async function describeLabelSet(place, job, depth) {
   const { kind, spec, after } = await ask(`/v1/jobs/${encodeURIComponent(job)}`);
   const makers = await Promise.all(after.map((id) => ask(`/v1/jobs/${encodeURIComponent(id)}`)));
-  const given = (READS[kind] ?? []).flatMap(([role, field]) => [spec[field]].flat().slice(0, MOST).map((one) => ({ role, place: String(one) })));
+  const given = (READS[kind] ?? []).flatMap(([role, field]) =>
+    [spec[field]]
+      .flat()
+      .slice(0, MOST)
+      .map((one) => ({ role, place: String(one) })),
+  );
   const parents = given.map((one) => ({ ...one, job: makers.find((maker) => writes(maker, one.place))?.id ?? null }));
   return {
     title: "Label set",

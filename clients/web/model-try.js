@@ -23,14 +23,33 @@ export function makeTrial(job) {
   const drawing = makeSvg("svg", { "aria-hidden": "true", preserveAspectRatio: "none" });
   const tag = make("p", { class: "tag", "aria-hidden": "true", hidden: true });
   const frame = make("div", { class: "frame", hidden: true }, photo, drawing, tag);
-  const slider = make("input", { type: "range", id: "least-score", min: LEAST_SCORE, max: 1, step: 0.01, value: FIRST_SCORE, input: show });
+  const slider = make("input", {
+    type: "range",
+    id: "least-score",
+    min: LEAST_SCORE,
+    max: 1,
+    step: 0.01,
+    value: FIRST_SCORE,
+    input: show,
+  });
   const value = make("span", { class: "value", "aria-hidden": "true" });
   const found = make("div", { class: "section" });
-  const side = make("div", { class: "trial-side", hidden: true }, make("div", { class: "slider" }, make("label", { for: "least-score" }, "Score"), slider, value), found);
+  const side = make(
+    "div",
+    { class: "trial-side", hidden: true },
+    make("div", { class: "slider" }, make("label", { for: "least-score" }, "Score"), slider, value),
+    found,
+  );
   const trouble = make("div", { class: "trouble" });
   const element = make(
     "section",
-    { class: "card section trial", "aria-labelledby": "trial-title", dragover: drag, dragleave: () => element.classList.remove("dropping"), drop },
+    {
+      class: "card section trial",
+      "aria-labelledby": "trial-title",
+      dragover: drag,
+      dragleave: () => element.classList.remove("dropping"),
+      drop,
+    },
     make("h2", { id: "trial-title" }, "Try it"),
     make("div", { class: "actions" }, choose, hint, file),
     trouble,

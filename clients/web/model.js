@@ -33,7 +33,13 @@ function showMissing(problem) {
     make("a", { class: "button", href: "/models" }, "All models"),
   ];
   content.replaceChildren(
-    make("div", { class: "vacant" }, make("h2", {}, "No model"), make("p", { class: "text quiet" }, problem.detail), make("div", { class: "actions" }, ...ways)),
+    make(
+      "div",
+      { class: "vacant" },
+      make("h2", {}, "No model"),
+      make("p", { class: "text quiet" }, problem.detail),
+      make("div", { class: "actions" }, ...ways),
+    ),
   );
 }
 
@@ -41,7 +47,11 @@ function show(model) {
   const name = model.place.replace(/\/+$/, "").split("/").pop() || job;
   find("heading").textContent = `Model ${name}`;
   document.title = `${name} · model · DAP`;
-  const lineage = make("section", { class: "section", "aria-labelledby": "lineage-title" }, make("h2", { id: "lineage-title" }, "Where it comes from"));
+  const lineage = make(
+    "section",
+    { class: "section", "aria-labelledby": "lineage-title" },
+    make("h2", { id: "lineage-title" }, "Where it comes from"),
+  );
   content.replaceChildren(
     make("section", { class: "card section summary", "aria-label": "Summary" }, makeFacts(model), makeWays(model)),
     lineage,
@@ -61,13 +71,25 @@ function makeFacts(model) {
     ["Network", [model.architecture, model.backbone].filter(Boolean).join(" · ")],
     ["Recipe", model.recipe],
     ["Step", model.step.toLocaleString("en")],
-    ["Classes", model.class_agnostic ? `${model.num_classes}, localised alone and not told apart` : model.num_classes.toLocaleString("en")],
+    [
+      "Classes",
+      model.class_agnostic
+        ? `${model.num_classes}, localised alone and not told apart`
+        : model.num_classes.toLocaleString("en"),
+    ],
   ];
-  return make("dl", { class: "facts-list" }, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", { class: "text" }, value)]));
+  return make(
+    "dl",
+    { class: "facts-list" },
+    ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", { class: "text" }, value)]),
+  );
 }
 
 function makeWays({ kind }) {
-  const next = { "train-classifier": ["mine", "classifier", "Mine boxes with it"], pretrain: ["finetune", "checkpoint", "Fine-tune it"] };
+  const next = {
+    "train-classifier": ["mine", "classifier", "Mine boxes with it"],
+    pretrain: ["finetune", "checkpoint", "Fine-tune it"],
+  };
   const [nextKind, field, text] = next[kind] ?? ["evaluate", "detector", "Evaluate it"];
   const query = new URLSearchParams({ kind: nextKind, [field]: `job:${job}` });
   return make(
@@ -81,24 +103,48 @@ function makeWays({ kind }) {
 function makeResults({ results }) {
   const title = make("h2", { id: "results-title" }, "Results");
   const attributes = { class: "section", "aria-labelledby": "results-title" };
-  if (!results.length) return make("section", attributes, title, make("p", { class: "quiet" }, "It has not been evaluated."));
+  if (!results.length)
+    return make("section", attributes, title, make("p", { class: "quiet" }, "It has not been evaluated."));
   const say = (value) => make("td", { class: "amount" }, Number.isFinite(value) ? (100 * value).toFixed(1) : "–");
   const rows = results.map((one) =>
     make(
       "tr",
       {},
-      make("th", { scope: "row" }, make("a", { class: "text", href: `/jobs/${encodeURIComponent(one.job)}` }, one.data)),
+      make(
+        "th",
+        { scope: "row" },
+        make("a", { class: "text", href: `/jobs/${encodeURIComponent(one.job)}` }, one.data),
+      ),
       say(one.ap),
       say(one.ap50),
     ),
   );
-  const heads = make("tr", {}, make("th", { scope: "col" }, "Data"), ...["AP", "AP50"].map((text) => make("th", { scope: "col", class: "amount" }, text)));
-  return make("section", attributes, title, make("div", { class: "scroll" }, make("table", {}, make("thead", {}, heads), make("tbody", {}, ...rows))));
+  const heads = make(
+    "tr",
+    {},
+    make("th", { scope: "col" }, "Data"),
+    ...["AP", "AP50"].map((text) => make("th", { scope: "col", class: "amount" }, text)),
+  );
+  return make(
+    "section",
+    attributes,
+    title,
+    make("div", { class: "scroll" }, make("table", {}, make("thead", {}, heads), make("tbody", {}, ...rows))),
+  );
 }
 
 function makeClasses({ classes }) {
-  const list = (names) => make("ul", { class: "class-names", role: "list" }, ...names.map((name) => make("li", { class: "text" }, name)));
+  const list = (names) =>
+    make("ul", { class: "class-names", role: "list" }, ...names.map((name) => make("li", { class: "text" }, name)));
   const rest = classes.slice(FEW_CLASSES);
-  const more = rest.length ? [make("details", {}, make("summary", {}, `${count(rest.length, "more class", "more classes")}`), list(rest))] : [];
-  return make("section", { class: "section", "aria-labelledby": "classes-title" }, make("h2", { id: "classes-title" }, "Classes"), list(classes.slice(0, FEW_CLASSES)), ...more);
+  const more = rest.length
+    ? [make("details", {}, make("summary", {}, `${count(rest.length, "more class", "more classes")}`), list(rest))]
+    : [];
+  return make(
+    "section",
+    { class: "section", "aria-labelledby": "classes-title" },
+    make("h2", { id: "classes-title" }, "Classes"),
+    list(classes.slice(0, FEW_CLASSES)),
+    ...more,
+  );
 }

@@ -44,7 +44,11 @@ function open() {
     { class: "vacant" },
     make("h2", {}, "No models yet"),
     make("p", { class: "quiet" }, "A job that trains a classifier or a detector makes one."),
-    make("a", { class: "button primary", href: `/jobs/new?kind=${kind || "pretrain"}` }, kind ? nameKind(kind) : "Pre-train a detector"),
+    make(
+      "a",
+      { class: "button primary", href: `/jobs/new?kind=${kind || "pretrain"}` },
+      kind ? nameKind(kind) : "Pre-train a detector",
+    ),
   );
   place.replaceChildren(makeEndlessTable({ caption: "Models, newest first", heads: HEADS, makeRow, next, vacant }));
 }
