@@ -15,7 +15,7 @@ from services.jobs.outcomes import Outcome
 from services.jobs.records import JobState
 from tests.job_api_builders import JobPlace, fail, make_job_place, succeed, succeed_in_part, wait_for_stop
 from tests.job_page_builders import SteppedJob
-from tests.web_builders import HOSTILE, open_browser, open_page
+from tests.web_builders import HOSTILE, open_browser, open_modules, open_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -88,6 +88,22 @@ def test_a_running_job_is_shown_as_it_goes(browser: Browser, client: httpx.Clien
         page.get_by_role("img", name="Shards: 40 shards: 36 done, 4 with failed images, 0 waiting").wait_for()
         assert page.get_by_role("definition").filter(has_text="1.5").is_visible()
         assert page.get_by_role("status").inner_text() == "The job is now: Partly succeeded"
+
+
+def test_shards_that_are_committed_at_long_intervals_give_an_even_rate(browser: Browser):
+    page = open_modules(browser)
+    rates = page.evaluate("""async () => {
+      const { RateSeries } = await import("/web/job-series.js");
+      const [speed, all] = [new RateSeries(), []];
+      for (let end = 24; end <= 24 * 1000; end += 24) {
+        speed.add(end - 24, end, 1200);
+        if (end % 240 === 0) all.push(...speed.list().map(([, rate]) => rate));
+      }
+      return [Math.min(...all), Math.max(...all), speed.list().length];
+    }""")
+    page.close()
+    assert rates[:2] == pytest.approx([50, 50])
+    assert 50 <= rates[2] <= 120
 
 
 def test_a_training_shows_how_it_learns(browser: Browser, client: httpx.Client, place: JobPlace):

@@ -20,6 +20,7 @@ export function makeCurves() {
   const rates = new BoundedSeries();
   const charts = new Map(); // title -> chart
   let [began, batch, isNew] = [null, null, false];
+  let counted = 0; // up to when images are counted; an attempt begins to count anew
 
   const since = (time) => {
     const moment = Date.parse(time) / 1000;
@@ -29,7 +30,8 @@ export function makeCurves() {
   const take = (event) => {
     isNew = true;
     const seconds = since(event.time);
-    if (event.kind === "shard") speed.add(seconds, event.ok + event.failed);
+    if (event.kind === "shard") speed.add(counted, seconds, event.ok + event.failed);
+    if (event.kind === "shard" || event.kind === "state") counted = seconds;
     if (event.kind !== "metrics") return;
     for (const [name, value] of [["loss", event.loss], ...Object.entries(event.losses ?? {})]) {
       if (!losses.has(name) && losses.size <= MAX_LOSSES) losses.set(name, new BoundedSeries());

@@ -40,30 +40,42 @@ export class BoundedSeries {
   }
 }
 
-/** Amounts that came at moments, as a rate: sums over stretches of time that double as the time goes on. */
+/** Amounts that came bit by bit, as a rate: sums over stretches of time that double as the time goes on. */
 export class RateSeries {
   constructor(most = 120, stretchS = 5) {
     this.most = most;
     this.stretchS = stretchS;
     this.sums = [];
+    this.end = 0;
   }
 
   /**
-   * So much came at a moment.
-   * @param {number} seconds since the beginning
+   * So much came evenly between two moments.
+   * @param {number} from seconds since the beginning
+   * @param {number} to
    * @param {number} amount
    */
-  add(seconds, amount) {
-    if (!(seconds >= 0) || !Number.isFinite(amount)) return;
-    while (seconds >= this.most * this.stretchS) this.halve();
-    const place = Math.floor(seconds / this.stretchS);
-    while (this.sums.length <= place) this.sums.push(0);
-    this.sums[place] += amount;
+  add(from, to, amount) {
+    if (!(from >= 0 && to >= from) || !Number.isFinite(amount)) return;
+    while (to >= this.most * this.stretchS) this.halve();
+    const [first, last] = [from, to].map((moment) => Math.floor(moment / this.stretchS));
+    while (this.sums.length <= last) this.sums.push(0);
+    for (let place = first; place <= last; place += 1) {
+      const start = Math.max(from, place * this.stretchS);
+      const stop = Math.min(to, (place + 1) * this.stretchS);
+      this.sums[place] += to > from ? (amount * (stop - start)) / (to - from) : amount;
+    }
+    this.end = Math.max(this.end, to);
   }
 
-  /** The rate of each stretch, at its middle. */
+  /** The rate of each stretch, at its middle; the last one counts once half of it is over. */
   list() {
-    return this.sums.map((sum, place) => [(place + 0.5) * this.stretchS, sum / this.stretchS]);
+    const points = this.sums.map((sum, place) => {
+      const start = place * this.stretchS;
+      const length = Math.min(this.stretchS, this.end - start);
+      return [start + length / 2, sum / length, length];
+    });
+    return points.filter(([, , length]) => length >= this.stretchS / 2).map(([x, y]) => [x, y]);
   }
 
   halve() {
