@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from dap_core.label_sets import Failure
 from services.jobs.context import JobContext
 from services.jobs.outcomes import Outcome
 from services.jobs.records import JobState
 from tests.job_api_builders import JobPlace, fail, make_job_place, succeed, succeed_in_part, wait_for_stop
 from tests.job_page_builders import SteppedJob
+from tests.label_set_api_builders import submit_mine
+from tests.page_builders import make_row
 from tests.web_builders import HOSTILE, open_browser, open_modules, open_page
 
 if TYPE_CHECKING:
@@ -213,6 +217,32 @@ def test_ten_thousand_events_do_not_make_the_page_grow(browser: Browser, client:
 
 def count_nodes(page: Page) -> int:
     return int(page.evaluate("document.querySelectorAll('*').length"))
+
+
+def test_what_a_job_has_mined_is_shown_with_its_boxes(browser: Browser, client: httpx.Client, place: JobPlace):
+    made = submit_mine(client, place, "set")
+    rows = [replace(make_row(), key=f"{number}.png") for number in range(20)]
+    made.fill(rows, failures=[Failure("broken.jpg", "truncated-image", "it ends early")])
+
+    def count(context: JobContext) -> None:
+        context.progress.start(21, parts=1)
+        context.progress.add(21, {"truncated-image": 1}, parts=1)
+
+    running = SteppedJob(place, made.id)
+    running.do(count)
+    running.end(Outcome(JobState.PARTIALLY_SUCCEEDED, {}))
+    with open_page(browser, address(client, made.id), expected=NOT_THERE) as page:
+        samples = page.get_by_role("region", name="Label set")
+        samples.locator("figure.sample .thumb.shown").first.wait_for()
+        assert samples.locator("figure.sample").count() == 12
+        shown = client.get(f"/v1/jobs/{made.id}/label-set/images", params={"limit": 12}).json()["items"]
+        assert samples.locator("svg.over rect").count() == sum(len(one["boxes"]) for one in shown) > 0
+        samples.get_by_role("img", name=re.compile("^Boxes per image: 20 in ")).wait_for()
+        link = samples.get_by_role("link", name="Look through the label set")
+        assert link.get_attribute("href") == f"/label-sets/{made.id}"
+        failed = page.get_by_role("region", name="Failed images")
+        failed.get_by_text("broken.jpg").wait_for()
+        assert failed.get_by_text("it ends early").is_visible()
 
 
 def test_logs_and_artifacts_are_asked_for_when_opened(browser: Browser, client: httpx.Client, place: JobPlace):

@@ -11,9 +11,9 @@ const SIDE = 320;
 const AGAIN_MS = 20_000;
 const KINDS = ["mine", "predict", "recut", "self-train"];
 const HISTOGRAMS = [
-  { name: "boxes_per_image", title: "Boxes per image", unit: "boxes", isCounted: true },
+  { name: "boxes_per_image", title: "Boxes per image", unit: "boxes" },
   { name: "relative_size", title: "Relative size of boxes", unit: "√(box area / image area)" },
-  { name: "score", title: "Scores of boxes", unit: "score" },
+  { name: "aspect", title: "Shape of boxes", unit: "width / height" },
 ];
 
 /**
@@ -43,7 +43,10 @@ export function makeSamples(job) {
   const load = async () => {
     const [described, images] = await Promise.all([ask(path), ask(`${path}/images?limit=${NUM_IMAGES}`)]);
     element.hidden = false;
-    amount.textContent = `${count(described.images, "image")} · ${count(described.boxes, "box")}`;
+    const score = described.statistics?.mean_score;
+    const words = [count(described.images, "image"), count(described.boxes, "box")];
+    if (Number.isFinite(score)) words.push(`mean score ${score.toFixed(2)}`);
+    amount.textContent = words.join(" · ");
     showImages(images.items);
     showStatistics(described.statistics ?? {});
   };
@@ -94,15 +97,15 @@ function drawBoxes(boxes, { width, height }) {
 }
 
 function listHistograms(statistics) {
-  return HISTOGRAMS.filter(({ name }) => statistics[name]?.counts?.length).map(({ name, title, unit, isCounted }) => {
+  return HISTOGRAMS.filter(({ name }) => statistics[name]?.counts?.length).map(({ name, title, unit }) => {
     const { edges, counts } = statistics[name];
-    const nameOne = (place) => nameBin(edges, place, counts.length, isCounted);
-    const bins = counts.map((number, place) => ({ label: nameOne(place), count: number }));
+    const bins = counts.map((number, place) => ({ label: nameBin(edges, place), count: number }));
     return make("div", { class: "card" }, makeHistogram({ title, unit, bins }));
   });
 }
 
-function nameBin(edges, place, number, isCounted) {
-  if (!isCounted) return formatShare(edges[place]);
-  return place === number - 1 ? `${edges[place]}+` : String(edges[place]);
+/** A bin by its lower edge; the last one may have no upper one. */
+function nameBin(edges, place) {
+  const text = Number.isInteger(edges[place]) ? String(edges[place]) : formatShare(edges[place]);
+  return edges[place + 1] === null ? `${text}+` : text;
 }
