@@ -3,7 +3,7 @@ import { MAX_POINTS, chooseTicks, decimate, followWidth, formatTick, makeHiddenT
 import { make, makeSvg } from "./dom.js";
 
 const HEIGHT = 210;
-const EDGE = { left: 46, right: 12, top: 10, bottom: 36 };
+const EDGE = { left: 54, right: 12, top: 10, bottom: 36 };
 const MAX_ROWS = 20; // of the hidden table
 const NUM_COLOURS = 6;
 const DASHES = ["", "6 4", "2 3"];
