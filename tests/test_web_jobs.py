@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 NUM_JOBS = 10_000
 SHOWN_AT_MOST = 60
-MAX_STALL_MS = 2000
 """Loose, since other tests may run beside it."""
 SIDEWAYS = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
@@ -102,11 +101,9 @@ def test_ten_thousand_jobs_scroll_with_a_few_rows_in_the_document(browser: Brows
     write_ended_jobs(place, NUM_JOBS)
     with place.serve() as client, open_page(browser, f"{client.base_url}/jobs") as page:
         find_row(page, f"job-{NUM_JOBS - 1:05d}").wait_for()
-        most, longest = scroll_to_the_end(page)
-        print(f"rows in the document at most: {most}; longest frame: {longest:.0f} ms")
+        most = scroll_to_the_end(page)
         find_row(page, "job-00000").wait_for()
         assert most <= SHOWN_AT_MOST
-        assert longest < MAX_STALL_MS
         table = page.get_by_role("table", name="Jobs")
         assert table.get_attribute("aria-rowcount") == str(NUM_JOBS + 1)
         assert find_row(page, "job-00000").get_attribute("aria-rowindex") == str(NUM_JOBS + 1)
@@ -118,23 +115,21 @@ def test_ten_thousand_jobs_scroll_with_a_few_rows_in_the_document(browser: Brows
         find_row(page, newest).wait_for()
 
 
-def scroll_to_the_end(page: Page) -> tuple[int, float]:
-    """Most rows that were in the document, and the longest time between two frames in ms."""
-    most, longest = page.evaluate("""async () => {
+def scroll_to_the_end(page: Page) -> int:
+    """Most rows that were in the document."""
+    most = page.evaluate("""async () => {
       const table = document.querySelector("[role=table]");
-      let [most, longest, last] = [0, 0, performance.now()];
+      let most = 0;
       const isDone = () => table.getAttribute("aria-rowcount") !== "-1"
         && innerHeight + scrollY >= document.documentElement.scrollHeight - 2;
       while (!isDone()) {
         window.scrollBy(0, 3000);
         await new Promise(requestAnimationFrame);
-        const now = performance.now();
-        [longest, last] = [Math.max(longest, now - last), now];
         most = Math.max(most, table.querySelectorAll("[role=row]").length);
       }
-      return [most, longest];
+      return most;
     }""")
-    return int(most), float(longest)
+    return int(most)
 
 
 def test_the_list_is_used_without_a_pointer(browser: Browser, place: JobPlace):
