@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
-NUM_IMAGES, NUM_STEPS = 24, 120
+NUM_IMAGES, NUM_STEPS = 24, 160
 JOB_MS = 240_000
 STARTING = ("Failed to load resource",)  # a label set that is asked for before it is there
 
@@ -74,12 +74,15 @@ def test_a_bucket_is_labelled_looked_at_cut_again_and_trained_on(page: Page, ser
     page.locator("#field-source").fill(services.place("photos"))
     page.locator("#field-labels").fill("goldfish")
     page.locator("#field-out").fill(services.place("labels"))
+    assert find_serious_faults(page) == []
     mined = start(page)
     page.get_by_role("img", name=re.compile(r"^Shards: 6 shards: .*[1-6] done")).wait_for(timeout=JOB_MS)
     wait_for_state(page, "Succeeded")
     assert find_serious_faults(page) == []
 
     page.goto(f"{services.urls[0]}/label-sets")
+    page.locator(f'a[href="/label-sets/{mined}"]').first.wait_for()
+    assert find_serious_faults(page) == []
     page.locator(f'a[href="/label-sets/{mined}"]').first.click()
     page.locator(".tile img").first.wait_for()
     assert find_serious_faults(page) == []
@@ -115,6 +118,10 @@ def test_a_bucket_is_labelled_looked_at_cut_again_and_trained_on(page: Page, ser
     page.wait_for_url(re.compile(f"/models/{trained}$"))
     page.get_by_role("button", name=re.compile("Choose an image")).wait_for()
     assert find_serious_faults(page) == []
+    for path, shown in (("models", f'a[href="/models/{trained}"]'), ("jobs", f"[data-id='{trained}']")):
+        page.goto(f"{services.urls[0]}/{path}")
+        page.locator(shown).first.wait_for()
+        assert find_serious_faults(page) == []
 
 
 def read_last_step(page: Page) -> int:
