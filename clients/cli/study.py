@@ -102,10 +102,11 @@ def study(
     if name is None:
         _list_studies()
         return
+    wanted = parse_numbers(shots, "--shots", int)
     place = make_absolute(out or f"out/studies/{Path(name).stem}")
     steps_place = make_absolute(steps or f"{place.rstrip('/').rpartition('/')[0]}/steps")
     made = _read_study(name) if name.endswith(".py") else _make_study(name, own, size, data, steps_place)
-    made = _change(made, seeds, parse_numbers(shots, "--shots", int))
+    made = _change(made, seeds, wanted)
     runner = {"num_parallel": parallel or os.cpu_count() or 1, "ray": ray}
     result, findings = _run(made, place, steps_place, runner, pictures=pictures)
     _report(result, findings, place, as_json=as_json)
