@@ -18,12 +18,11 @@ from torch import Tensor
 from dap_core.checkpoints import hash_tensors, load_weights
 from dap_core.classifiers import Classifier, Network, Rgb, make_network
 from dap_core.errors import ClassifierError, ObjectMissingError
+from dap_core.model_descriptions import CHECKPOINT_NAME, CLASSIFIER_KIND
 from dap_core.stores import Store
 from dap_core.types import ClassList
 
-KIND = "classifier"
 FORMAT_VERSION = 1
-CHECKPOINT_NAME = "checkpoint.json"
 _TENSORS = "model.safetensors"
 _CHANNEL_ORDER = "RGB"
 
@@ -72,7 +71,7 @@ def save_classifier(
     sha256 = hash_tensors(tensors)
     description = {
         "format_version": FORMAT_VERSION,
-        "kind": KIND,
+        "kind": CLASSIFIER_KIND,
         "network": network.name,
         "classes": [[item.wnid, item.name] for item in classes.classes],
         "normalisation": {"mean": network.mean, "std": network.std, "channel_order": _CHANNEL_ORDER},
@@ -118,9 +117,9 @@ def read_classifier(store: Store) -> StoredClassifier:
 
 
 def _parse(values: dict[str, Any], tensors: dict[str, Tensor], place: str) -> StoredClassifier:
-    if values.get("kind") != KIND:
+    if values.get("kind") != CLASSIFIER_KIND:
         raise ValueError(
-            f"a checkpoint of kind {KIND} expected, got {values.get('kind', values.get('architecture'))!r}"
+            f"a checkpoint of kind {CLASSIFIER_KIND} expected, got {values.get('kind', values.get('architecture'))!r}"
         )
     if values["format_version"] != FORMAT_VERSION:
         raise ValueError(f"format_version {FORMAT_VERSION} expected, got {values['format_version']}")

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from dap_core.class_lists import DEFAULT_CLASSIFIER
 from dap_core.errors import InputError
+from dap_core.model_descriptions import CHECKPOINT_NAME
 from services.storage import is_remote, open_store
 
 if TYPE_CHECKING:
     from dap_core.classifiers import Classifier, Network
     from dap_core.types import ClassList
-
-_CHECKPOINT = "checkpoint.json"
 
 
 def is_classifier_place(name: str) -> bool:
@@ -23,7 +22,7 @@ def is_classifier_place(name: str) -> bool:
     """
     path = Path(name)
     is_path = path.is_absolute() or name.startswith(("./", "../"))
-    return is_remote(name) or is_path or (name != DEFAULT_CLASSIFIER and (path / _CHECKPOINT).is_file())
+    return is_remote(name) or is_path or (name != DEFAULT_CLASSIFIER and (path / CHECKPOINT_NAME).is_file())
 
 
 def load_classifier_at(name: str, *, weights: str | None = None, classes: ClassList | None = None) -> Classifier:

@@ -11,8 +11,8 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from dap_core.errors import DapError, ObjectChangedError
+from dap_core.model_descriptions import CHECKPOINT_NAME
 from dap_core.types import FailedImage, PredictedImage
-from services.jobs.model_descriptions import DESCRIPTION_KEY
 from services.storage import open_store
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def load_detector(place: str, sha256: str, device: str | None) -> Predictor:
     from services.jobs.predictors import make_predictor
     from services.places import open_checkpoint_at
 
-    if hashlib.sha256(open_store(place).get(DESCRIPTION_KEY)).hexdigest() != sha256:
+    if hashlib.sha256(open_store(place).get(CHECKPOINT_NAME)).hexdigest() != sha256:
         raise ObjectChangedError(f"{place} holds another detector than it did a moment ago")
     fields = PredictionFields.model_validate({"detector": place, "device": device})
     return make_predictor(fields, open_checkpoint_at(place))

@@ -6,14 +6,21 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 import torch
 from hypothesis import settings
 
 from dap_core.classifiers import Classifier, load_classifier
 from tests.faulty_proxy import FaultyProxy, run_proxy
+from tests.job_api_builders import JobPlace, make_job_place
 from tests.s3_servers import S3_ENVIRONMENT, S3Server, run_juicefs, run_moto
+from tests.web_builders import open_browser
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 settings.register_profile("dap", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("dap")
@@ -60,6 +67,26 @@ def proxy(servers: dict[str, S3Server]) -> Iterator[FaultyProxy]:
     """A network before the JuiceFS server that can be made to fail."""
     with run_proxy(servers["juicefs"].url) as running:
         yield running
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> JobPlace:
+    """A store for jobs, and a folder where they may read and write."""
+    return make_job_place(tmp_path)
+
+
+@pytest.fixture
+def client(place: JobPlace) -> Iterator[httpx.Client]:
+    """A client of a service with the jobs of `place`."""
+    with place.serve() as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium; skips where there is none."""
+    with open_browser() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from dap_core.classifier_checkpoints import save_classifier
 from dap_core.classifiers import make_network
@@ -18,7 +15,7 @@ from services.jobs.records import JobState
 from tests.api_builders import assert_problem
 from tests.builders import make_classes
 from tests.detector_builders import TINY
-from tests.job_api_builders import JobPlace, make_job_place
+from tests.job_api_builders import JobPlace
 from tests.model_job_builders import add_detector, add_evaluation, make_finetune, run, submit, write_detector
 
 
@@ -30,17 +27,6 @@ class CountingStore(LocalStore):
     def get(self, key: str, *, etag: str | None = None) -> bytes:
         type(self).num_read += 1
         return super().get(key, etag=etag)
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> JobPlace:
-    return make_job_place(tmp_path)
-
-
-@pytest.fixture
-def client(place: JobPlace) -> Iterator[httpx.Client]:
-    with place.serve() as client:
-        yield client
 
 
 def list_models(client: httpx.Client, **params: Any) -> list[dict[str, Any]]:

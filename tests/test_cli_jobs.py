@@ -19,15 +19,10 @@ from services.copying import copy_objects
 from services.jobs.context import JobContext
 from services.jobs.outcomes import Outcome
 from services.jobs.records import JobState
-from tests.job_api_builders import JobPlace, fail, make_job_place, succeed_in_part
+from tests.job_api_builders import JobPlace, fail, succeed_in_part
 from tests.waiting import wait_until
 
 RECUT = {"images": 3, "boxes_per_image": 1.5, "images_per_s": 10.0, "label_set": "labels"}
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> JobPlace:
-    return make_job_place(tmp_path)
 
 
 @pytest.fixture

@@ -16,17 +16,6 @@ from tests.api_builders import ScriptedLabeling, assert_problem, run_app
 from tests.job_api_builders import JobPlace, fail, make_job_place, succeed, succeed_in_part, wait_for_stop
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> JobPlace:
-    return make_job_place(tmp_path)
-
-
-@pytest.fixture
-def client(place: JobPlace) -> Iterator[httpx.Client]:
-    with place.serve() as client:
-        yield client
-
-
 def submit(client: httpx.Client, body: Any, **headers: str) -> httpx.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return client.post("/v1/jobs", json=body, headers=named)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,20 +18,9 @@ from services.jobs.ownership import Caller
 from services.jobs.records import ENDED, JobRecord, JobState
 from services.jobs.specs import MineSpec
 from tests.api_builders import assert_problem
-from tests.job_api_builders import JobPlace, fail, make_job_place, succeed, wait_for_stop
+from tests.job_api_builders import JobPlace, fail, succeed, wait_for_stop
 
 NUM_EVENTS = 400
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> JobPlace:
-    return make_job_place(tmp_path)
-
-
-@pytest.fixture
-def client(place: JobPlace) -> Iterator[httpx.Client]:
-    with place.serve() as client:
-        yield client
 
 
 def submit(client: httpx.Client, place: JobPlace, out: str = "labels") -> str:

@@ -19,15 +19,10 @@ from services.jobs.context import JobContext
 from services.jobs.outcomes import Outcome
 from services.jobs.records import JobState
 from tests.client_builders import CUT, Reply, Seen, make_problem, serve_replies
-from tests.job_api_builders import JobPlace, fail, make_job_place, succeed_in_part, wait_for_stop
+from tests.job_api_builders import JobPlace, fail, succeed_in_part, wait_for_stop
 from tests.mining_builders import make_labeler, mine_folder, write_colour_folder
 
 NUM_EVENTS = 60
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> JobPlace:
-    return make_job_place(tmp_path)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,6 @@ def place(tmp_path: Path) -> JobPlace:
     made = make_job_place(tmp_path)
     write_colour_folder(made.data / "photos", 6)
     return made
-
-
-@pytest.fixture
-def client(place: JobPlace) -> Iterator[httpx.Client]:
-    with place.serve() as client:
-        yield client
 
 
 def plan(client: httpx.Client, *specs: dict[str, Any]) -> list[dict[str, Any]]:

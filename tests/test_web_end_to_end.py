@@ -14,7 +14,7 @@ from tests.bucket_services import MODEL, Services, make_services
 from tests.s3_servers import S3Server
 from tests.training_driver import CHANGES
 from tests.waiting import wait_until
-from tests.web_builders import find_serious_faults, open_browser, open_page, set_slider
+from tests.web_builders import find_serious_faults, open_page, set_slider
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -23,12 +23,6 @@ pytestmark = pytest.mark.browser
 NUM_IMAGES, NUM_STEPS = 24, 160
 JOB_MS = 240_000
 STARTING = ("Failed to load resource",)  # a label set that is asked for before it is there
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -15,11 +13,11 @@ from dap_core.label_sets import Failure
 from services.jobs.context import JobContext
 from services.jobs.outcomes import Outcome
 from services.jobs.records import JobState
-from tests.job_api_builders import JobPlace, fail, make_job_place, succeed, succeed_in_part, wait_for_stop
+from tests.job_api_builders import JobPlace, fail, succeed, succeed_in_part, wait_for_stop
 from tests.job_page_builders import SteppedJob
 from tests.label_set_api_builders import submit_mine
 from tests.page_builders import make_row
-from tests.web_builders import HOSTILE, open_browser, open_modules, open_page
+from tests.web_builders import HOSTILE, has_no_sideways_scroll, open_modules, open_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -27,26 +25,8 @@ if TYPE_CHECKING:
 NUM_EVENTS = 10_000
 MAX_GROWTH = 60
 MAX_PAGE_BYTES = 300_000
-SIDEWAYS = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 NOT_THERE = ["404"]
 """Parts that a job does not have are asked for and left out."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as opened:
-        yield opened
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> JobPlace:
-    return make_job_place(tmp_path)
-
-
-@pytest.fixture
-def client(place: JobPlace) -> Iterator[httpx.Client]:
-    with place.serve() as client:
-        yield client
 
 
 def submit(client: httpx.Client, place: JobPlace, out: str = "labels", **fields: Any) -> str:
@@ -315,5 +295,5 @@ def test_a_phone_needs_no_sideways_scroll(browser: Browser, client: httpx.Client
         page.goto(address(client, job))
         page.get_by_role("heading", name="Result").wait_for()
         page.get_by_text("Record and commands").click()
-        assert not page.evaluate(SIDEWAYS)
+        assert has_no_sideways_scroll(page)
         assert sum(len(answer.body()) for answer in sizes) < MAX_PAGE_BYTES

@@ -3,41 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
-from tests.job_api_builders import JobPlace, fail, make_job_place, succeed
+from tests.job_api_builders import JobPlace, fail, succeed
 from tests.job_page_builders import SteppedJob, write_ended_jobs
-from tests.web_builders import open_browser, open_page
+from tests.web_builders import has_no_sideways_scroll, open_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
 NUM_JOBS = 10_000
 SHOWN_AT_MOST = 60
-"""Loose, since other tests may run beside it."""
-SIDEWAYS = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as opened:
-        yield opened
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> JobPlace:
-    return make_job_place(tmp_path)
-
-
-@pytest.fixture
-def client(place: JobPlace) -> Iterator[httpx.Client]:
-    with place.serve() as client:
-        yield client
 
 
 def submit(client: httpx.Client, place: JobPlace, out: str = "labels") -> str:
@@ -175,4 +154,4 @@ def test_the_list_needs_no_sideways_scroll_on_a_phone(
     options = {"viewport": {"width": 390, "height": 844}, "color_scheme": scheme}
     with open_page(browser, f"{client.base_url}/jobs", **options) as page:
         find_row(page, job).get_by_text("waiting to be looked at").wait_for()
-        assert not page.evaluate(SIDEWAYS)
+        assert has_no_sideways_scroll(page)

@@ -18,7 +18,7 @@ from dap_core.mining import MiningConfig, mine_boxes
 from dap_core.types import ClassList, PseudoBoxes
 from tests.job_api_builders import JobPlace, make_job_place
 from tests.page_builders import RECIPE, SIZE_WH, make_row, make_set
-from tests.web_builders import HOSTILE, open_browser, open_page, set_slider
+from tests.web_builders import HOSTILE, has_no_sideways_scroll, open_page, set_slider
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page, Route
@@ -45,12 +45,6 @@ class Site:
     def get_spec(self, job: str) -> dict[str, Any]:
         spec: dict[str, Any] = self.client.get(f"/v1/jobs/{job}").json()["spec"]
         return spec
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -121,10 +115,6 @@ def read_comparison(page: Page) -> tuple[list[str], list[str]]:
         "rows => rows.map((row) => [...row.cells].slice(1).map((cell) => cell.textContent))"
     )
     return [row[0] for row in cells], [row[1] for row in cells]
-
-
-def has_no_sideways_scroll(page: Page) -> bool:
-    return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
 
 def test_a_label_set_is_told_in_facts_and_histograms(page: Page, site: Site):

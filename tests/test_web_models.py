@@ -15,7 +15,7 @@ from services.detecting import ChildDetecting
 from tests.builders import encode_image, make_pixels
 from tests.job_api_builders import JobPlace, make_job_place
 from tests.model_job_builders import add_detector, add_evaluation, submit, write_detector
-from tests.web_builders import HOSTILE, open_browser, open_page, set_slider
+from tests.web_builders import HOSTILE, has_no_sideways_scroll, open_page, set_slider
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
@@ -42,12 +42,6 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
 def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Only made where there is a browser."""
     place = make_job_place(tmp_path_factory.mktemp("site"))
@@ -67,10 +61,6 @@ def make_chain(client: httpx.Client, place: JobPlace) -> Site:
     tuned = add_detector(client, place, "tuned", checkpoint={"job": pretrained})
     add_evaluation(client, place, "tuned", write_detector(str(place.data / "tuned")), 0.412)
     return Site(client, place, mined, recut, pretrained, tuned)
-
-
-def has_no_sideways_scroll(page: Page) -> bool:
-    return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
 
 def try_image(page: Page) -> None:

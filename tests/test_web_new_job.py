@@ -15,7 +15,7 @@ import pytest
 from services.jobs.kinds import KINDS, make_spec
 from tests.job_api_builders import JobPlace, make_job_place
 from tests.mining_builders import write_colour_folder
-from tests.web_builders import HOSTILE, open_browser, open_page
+from tests.web_builders import HOSTILE, has_no_sideways_scroll, open_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page, Route
@@ -45,12 +45,6 @@ class Desk:
     def read_spec(self, job: str) -> dict[str, Any]:
         spec: dict[str, Any] = self.client.get(f"/v1/jobs/{job}").json()["spec"]
         return spec
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -92,10 +86,6 @@ def start(page: Page, **options: Any) -> str:
     page.get_by_role("button", name="Start the job").click(**options)
     page.wait_for_url(re.compile(r"/jobs/(?!new)"))
     return page.url.rpartition("/")[2]
-
-
-def has_no_sideways_scroll(page: Page) -> bool:
-    return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
 
 @pytest.mark.parametrize("kind", KINDS)

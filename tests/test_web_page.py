@@ -20,7 +20,6 @@ from tests.web_builders import (
     HOSTILE,
     add_images,
     find_boxes,
-    open_browser,
     open_page,
     read_table,
     set_slider,
@@ -33,12 +32,6 @@ if TYPE_CHECKING:
 data = pytest.importorskip("skimage.data", reason="scikit-image is not installed")
 PHOTOS = Path(data.__file__).parent
 CAT, CUP = PHOTOS / "chelsea.png", PHOTOS / "coffee.png"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

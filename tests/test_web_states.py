@@ -18,7 +18,7 @@ from tests.web_builders import (
     HOSTILE,
     add_images,
     find_boxes,
-    open_browser,
+    has_no_sideways_scroll,
     open_page,
     read_payload,
     read_table,
@@ -35,12 +35,6 @@ MAX_PAGE_BYTES = 300_000
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
 def service(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """A service without keys; only started where there is a browser."""
     with run_service(tmp_path_factory.mktemp("service")) as running:
@@ -51,10 +45,6 @@ def service(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def page(browser: Browser, service: RunningService) -> Iterator[Page]:
     with open_page(browser, service.url) as opened:
         yield opened
-
-
-def has_no_sideways_scroll(page: Page) -> bool:
-    return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
 
 def count_boxes(service: RunningService, photo: Path) -> int:

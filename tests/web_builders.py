@@ -103,6 +103,11 @@ def open_page(browser: Browser, url: str, *, expected: Sequence[str] = (), **opt
     assert [text for text in complaints if not any(word in text for word in expected)] == []
 
 
+def has_no_sideways_scroll(page: Page) -> bool:
+    """Whether all of it is as wide as the window."""
+    return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
+
+
 def find_serious_faults(page: Page) -> list[str]:
     """What axe-core finds of the impact serious or critical: rule and place."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")

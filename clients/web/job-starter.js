@@ -6,16 +6,6 @@ import { makeCard } from "./problem-cards.js";
 let count = 0;
 
 /**
- * A place beside another one.
- * @param {string} place
- * @param {string} ending
- * @returns {string}
- */
-export function placeBeside(place, ending) {
-  return `${place.replace(/\/+$/, "")}-${ending}`;
-}
-
-/**
  * The form.
  * @param {object} parts
  * @param {string} parts.text of the button

@@ -1,6 +1,7 @@
 /** Taking a label set along: pre-training from it, exports in the formats of other tools. */
 import { make } from "./dom.js";
-import { makeJobStarter, placeBeside } from "./job-starter.js";
+import { makeJobStarter } from "./job-starter.js";
+import { placeBeside } from "./place-names.js";
 
 const FORMATS = {
   coco: "COCO",

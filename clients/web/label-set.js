@@ -1,7 +1,8 @@
 /** The page of one label set. */
-import { ask, ProblemError } from "./api.js";
-import { announce, find, make } from "./dom.js";
+import { ProblemError } from "./api.js";
+import { find, make } from "./dom.js";
 import { makeImageGrid } from "./image-grid.js";
+import { job, nameOutput, openOutput } from "./job-output.js";
 import { makeDetail } from "./label-detail.js";
 import { makeExports, makePretrainLink } from "./label-exports.js";
 import { makeFilters, readFilter } from "./label-filters.js";
@@ -9,55 +10,21 @@ import { makeImageList, pathOf, picturePath } from "./label-images.js";
 import { makeCautions, makeFacts, makeStatistics } from "./label-summary.js";
 import { makeImageTile, showBoxes } from "./label-tiles.js";
 import { makeMapStore } from "./map-store.js";
-import { makeCard, showNotice } from "./problem-cards.js";
+import { nameEnd } from "./place-names.js";
+import { makeCard } from "./problem-cards.js";
 import { makeRecutPanel } from "./recut-panel.js";
 import { makeRecutter } from "./recutting.js";
 import { count } from "./words.js";
 
 const PICTURE_SIDE = 320;
 const CAPTION_REM = { plain: 2.9, doubtful: 5.6 };
-const job = decodeURIComponent(location.pathname.split("/").pop());
+const NOUN = "label set";
 const content = find("content");
 
-open();
-
-async function open() {
-  showNotice(null);
-  content.replaceChildren(make("p", { class: "coming" }, "Reading the label set…"));
-  try {
-    show(await ask(pathOf(job)));
-  } catch (error) {
-    report(error);
-  }
-}
-
-function report(error) {
-  if (!(error instanceof ProblemError)) throw error;
-  const { problem } = error;
-  announce(problem.title);
-  if (problem.status !== 404) {
-    content.replaceChildren();
-    return showNotice(problem, open);
-  }
-  const ways = [
-    make("a", { class: "button", href: `/jobs/${encodeURIComponent(job)}` }, "See the job"),
-    make("a", { class: "button", href: "/label-sets" }, "All label sets"),
-  ];
-  return content.replaceChildren(
-    make(
-      "div",
-      { class: "vacant" },
-      make("h2", {}, "No label set"),
-      make("p", { class: "text quiet" }, problem.detail),
-      make("div", { class: "actions" }, ...ways),
-    ),
-  );
-}
+openOutput({ noun: NOUN, path: pathOf(job), all: "/label-sets", show });
 
 function show(summary) {
-  const name = summary.place.replace(/\/+$/, "").split("/").pop() || job;
-  find("heading").textContent = `Label set ${name}`;
-  document.title = `${name} · label set · DAP`;
+  nameOutput(NOUN, nameEnd(summary.place) || job);
   content.replaceChildren(
     ...makeCautions(summary),
     make("section", { class: "card section summary", "aria-label": "Summary" }, makeFacts(summary), makeWays(summary)),

@@ -4,6 +4,7 @@ import { find, make } from "./dom.js";
 import { makeCell, makeEndlessTable } from "./endless-table.js";
 import { formatWhen, makeState, nameKind } from "./job-words.js";
 import { makeMergedList } from "./merged-list.js";
+import { nameEnd } from "./place-names.js";
 
 const KINDS = ["mine", "recut", "predict", "self-train"];
 const PAGE = 25;
@@ -74,7 +75,7 @@ function fillRows(entries) {
 
 function fillRow(row, { spec, result }) {
   const place = String(spec.kind === "self-train" ? spec.labels : spec.out);
-  const name = place.replace(/\/+$/, "").split("/").pop();
+  const name = nameEnd(place);
   if (name) row.querySelector("a").textContent = name;
   row.querySelector(".mono").textContent = place;
   const found = result ?? {};

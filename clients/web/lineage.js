@@ -2,6 +2,7 @@
 import { ask, ProblemError } from "./api.js";
 import { make } from "./dom.js";
 import { nameKind } from "./job-words.js";
+import { nameEnd } from "./place-names.js";
 
 const DEEPEST = 6;
 const MOST = 3; // sources that are named
@@ -107,8 +108,4 @@ function writes({ spec }, place) {
 
 function nameRole(role) {
   return { labels: "Label set", checkpoint: "Detector", classifier: "Classifier", data: "Images" }[role] ?? role;
-}
-
-function nameEnd(place) {
-  return place.replace(/\/+$/, "").split("/").pop() || place;
 }

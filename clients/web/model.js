@@ -1,52 +1,20 @@
 /** The page of one trained model. */
-import { ask, ProblemError } from "./api.js";
-import { announce, find, make } from "./dom.js";
+import { find, make } from "./dom.js";
+import { job, nameOutput, openOutput } from "./job-output.js";
 import { formatWhen, makeState, nameKind } from "./job-words.js";
 import { findLineage, makeLineage } from "./lineage.js";
 import { makeTrial } from "./model-try.js";
-import { showNotice } from "./problem-cards.js";
+import { nameEnd } from "./place-names.js";
 import { count } from "./words.js";
 
 const FEW_CLASSES = 20;
-const job = decodeURIComponent(location.pathname.split("/").pop());
+const NOUN = "model";
 const content = find("content");
 
-open();
-
-async function open() {
-  showNotice(null);
-  content.replaceChildren(make("p", { class: "coming" }, "Reading the model…"));
-  try {
-    show(await ask(`/v1/checkpoints/${encodeURIComponent(job)}`));
-  } catch (error) {
-    if (!(error instanceof ProblemError)) throw error;
-    announce(error.problem.title);
-    if (error.problem.status === 404) return showMissing(error.problem);
-    content.replaceChildren();
-    showNotice(error.problem, open);
-  }
-}
-
-function showMissing(problem) {
-  const ways = [
-    make("a", { class: "button", href: `/jobs/${encodeURIComponent(job)}` }, "See the job"),
-    make("a", { class: "button", href: "/models" }, "All models"),
-  ];
-  content.replaceChildren(
-    make(
-      "div",
-      { class: "vacant" },
-      make("h2", {}, "No model"),
-      make("p", { class: "text quiet" }, problem.detail),
-      make("div", { class: "actions" }, ...ways),
-    ),
-  );
-}
+openOutput({ noun: NOUN, path: `/v1/checkpoints/${encodeURIComponent(job)}`, all: "/models", show });
 
 function show(model) {
-  const name = model.place.replace(/\/+$/, "").split("/").pop() || job;
-  find("heading").textContent = `Model ${name}`;
-  document.title = `${name} · model · DAP`;
+  nameOutput(NOUN, nameEnd(model.place) || job);
   const lineage = make(
     "section",
     { class: "section", "aria-labelledby": "lineage-title" },

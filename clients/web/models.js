@@ -3,6 +3,7 @@ import { ask } from "./api.js";
 import { find, make } from "./dom.js";
 import { makeCell, makeEndlessTable } from "./endless-table.js";
 import { formatWhen, makeState, nameKind } from "./job-words.js";
+import { nameEnd } from "./place-names.js";
 import { formatPercent } from "./words.js";
 
 const KINDS = ["train-classifier", "pretrain", "finetune", "self-train"];
@@ -54,7 +55,7 @@ function open() {
 }
 
 function makeRow(model) {
-  const name = model.place.replace(/\/+$/, "").split("/").pop() || model.job;
+  const name = nameEnd(model.place) || model.job;
   const best = model.results.reduce((most, one) => ((one.ap ?? -1) > (most?.ap ?? -1) ? one : most), null);
   return make(
     "tr",

@@ -1,7 +1,8 @@
 /** The panel that cuts boxes again: thresholds, NMS IoU, what becomes of the sample, and the job for the whole set. */
 import { makeHistogram } from "./charts.js";
 import { announce, make } from "./dom.js";
-import { makeJobStarter, placeBeside } from "./job-starter.js";
+import { makeJobStarter } from "./job-starter.js";
+import { placeBeside } from "./place-names.js";
 import { nameBins, summariseBoxes } from "./sample-statistics.js";
 import { makeThresholdSliders, setSlider } from "./threshold-sliders.js";
 import { count, formatPercent, formatShare } from "./words.js";

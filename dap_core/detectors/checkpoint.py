@@ -20,11 +20,12 @@ from dap_core.detectors.config import ARCHITECTURES, Architecture, DetectorConfi
 from dap_core.detectors.detector import BackboneOrigin, Detector, make_detector
 from dap_core.detectors.transfer import Transferred, TransferReport, check_tensors, transfer_weights
 from dap_core.errors import CheckpointError, ClassifierError
+from dap_core.model_descriptions import CHECKPOINT_NAME
 from dap_core.stores import Store
 from dap_core.types import ClassList
 
 FORMAT_VERSION = 1
-_TENSORS, _DESCRIPTION = "model.safetensors", "checkpoint.json"
+_TENSORS = "model.safetensors"
 _CHANNEL_ORDER = "RGB"
 
 
@@ -107,9 +108,9 @@ def save_checkpoint(
         "tensors_sha256": sha256,
     }
     data = json.dumps(description, indent=1).encode()
-    store.delete(_join(prefix, _DESCRIPTION))
+    store.delete(_join(prefix, CHECKPOINT_NAME))
     store.put(_join(prefix, _TENSORS), save(tensors))
-    store.put(_join(prefix, _DESCRIPTION), data)
+    store.put(_join(prefix, CHECKPOINT_NAME), data)
     return sha256
 
 
@@ -118,7 +119,8 @@ def read_checkpoint(store: Store, prefix: str) -> Checkpoint:
 
     Raises ObjectMissingError when there is none, CheckpointError when it is damaged, and StoreError.
     """
-    text = store.get(_join(prefix, _DESCRIPTION))
+    described = _join(prefix, CHECKPOINT_NAME)
+    text = store.get(described)
     try:
         tensors = load(store.get(_join(prefix, _TENSORS)))
     except SafetensorError as error:
@@ -127,11 +129,11 @@ def read_checkpoint(store: Store, prefix: str) -> Checkpoint:
         checkpoint = _parse(json.loads(text), tensors)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
-            f"{_join(prefix, _DESCRIPTION)} describes no detector this version knows ({type(error).__name__}: {error})"
+            f"{described} describes no detector this version knows ({type(error).__name__}: {error})"
         ) from error
     if hash_tensors(tensors) != checkpoint.tensors_sha256:
         raise CheckpointError(
-            f"{_join(prefix, _TENSORS)} does not hold the tensors that {_DESCRIPTION} names; take another checkpoint"
+            f"{_join(prefix, _TENSORS)} does not hold the tensors that {CHECKPOINT_NAME} names; take another checkpoint"
         )
     return checkpoint
 

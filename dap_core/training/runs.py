@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 from torch import nn
 
 from dap_core.errors import DestinationError, ObjectMissingError
+from dap_core.model_descriptions import CHECKPOINT_NAME
 from dap_core.stores import Store, SubStore
 from dap_core.training.loop import Batch, ComputeLosses, StepReport, make_trainer
 from dap_core.training.metrics import StepTable
@@ -26,7 +27,7 @@ from dap_core.training.team import SOLO, Team
 from dap_core.training.train_recipe import TrainRecipe
 
 B = TypeVar("B", bound=Batch)
-_RUN, _METRICS, _CHECKPOINT = "run.json", "metrics.parquet", "checkpoint.json"
+_RUN, _METRICS = "run.json", "metrics.parquet"
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def holds_run(store: Store) -> bool:
 
 def is_finished(store: Store) -> bool:
     """Whether a run in this place has come to its end."""
-    return any(info.key == _CHECKPOINT for info in store.list_objects(_CHECKPOINT))
+    return any(info.key == CHECKPOINT_NAME for info in store.list_objects(CHECKPOINT_NAME))
 
 
 def name_kept(step: int) -> str:
@@ -82,7 +83,7 @@ def name_kept(step: int) -> str:
 def check_kept(store: Store, steps: Iterable[int]) -> None:
     """Raises DestinationError when the run in this place has gone past one of these steps without keeping its model."""
     there = {info.key for info in store.list_objects("steps/")}
-    missing = [step for step in steps if f"{name_kept(step)}/{_CHECKPOINT}" not in there]
+    missing = [step for step in steps if f"{name_kept(step)}/{CHECKPOINT_NAME}" not in there]
     if missing:
         raise DestinationError(
             f"the run in {store.uri} is past step {missing[0]} and has not kept its model there; "

@@ -159,16 +159,19 @@ class _Answer:
         """The answer to a request."""
         items = []
         for index, (file, outcome) in enumerate(zip(upload.files, outcomes, strict=True)):
-            items.append({"index": index, "name": file.name, **self._describe(index, outcome)})
+            found = describe_outcome(outcome, self.model, self.request_id, f"image {index}", cams=self.with_cams)
+            items.append({"index": index, "name": file.name, **found})
         return EscapedJSONResponse(describe_answer(self.request_id, self.model, self.recipe, items))
 
-    def _describe(self, index: int, outcome: Outcome) -> dict[str, Any]:
-        if isinstance(outcome, LabeledImage):
-            return describe_image(outcome, self.model.classes, cams=self.with_cams)
-        if isinstance(outcome, FailedImage):
-            return {"problem": problem_body(as_problem(outcome.error), self.request_id)}
-        LOGGER.error("request %s broke at image %d", self.request_id, index, exc_info=outcome)
-        return {"problem": problem_body(ProblemError("internal-error", UNFORESEEN), self.request_id)}
+
+def describe_outcome(outcome: Outcome, model: ModelInfo, request_id: str, image: str, *, cams: bool) -> dict[str, Any]:
+    """What became of an image, or its problem; `image` names it in the log where that is a defect of ours."""
+    if isinstance(outcome, LabeledImage):
+        return describe_image(outcome, model.classes, cams=cams)
+    if isinstance(outcome, FailedImage):
+        return {"problem": problem_body(as_problem(outcome.error), request_id)}
+    LOGGER.error("request %s broke at %s", request_id, image, exc_info=outcome)
+    return {"problem": problem_body(ProblemError("internal-error", UNFORESEEN), request_id)}
 
 
 def _draw(request: LabelRequest, image: Outcome) -> Response:

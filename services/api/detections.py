@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from dap_core.errors import CheckpointError, JobMissingError, ObjectChangedError, ObjectMissingError
+from dap_core.model_descriptions import ModelDescription
 from dap_core.types import FailedImage, PredictedImage
 from services.api.auth import find_caller
 from services.api.bodies import read_upload
@@ -25,7 +26,6 @@ from services.api.queries import StrictQuery
 from services.api.waiting import until_disconnect
 from services.detecting import Detecting, Detection, DetectorLostError, DetectRequest
 from services.jobs.checkpoint_views import find_model
-from services.jobs.model_descriptions import ModelDescription
 from services.jobs.ownership import Caller
 from services.jobs.spec_places import list_outputs
 

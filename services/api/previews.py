@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
@@ -19,23 +18,21 @@ from dap_core.gallery.pictures import shrink_image
 from dap_core.images import decode_image, encode_jpeg
 from dap_core.label_sets import PlanRow
 from dap_core.recipes import Recipe
-from dap_core.types import FailedImage, LabeledImage
-from services.api.answers import BoxesAnswer, ItemAnswer, describe_answer, describe_image
-from services.api.boxes import BoxesService
+from services.api.answers import BoxesAnswer, ItemAnswer, describe_answer
+from services.api.boxes import BoxesService, describe_outcome
 from services.api.documentation import problem_responses
 from services.api.forms import MAX_IMAGE_BYTES
 from services.api.job_requests import describe_body
 from services.api.job_service import JobService
 from services.api.json_values import EscapedJSONResponse
 from services.api.parameters import BoxesParams, explain_invalid
-from services.api.problems import UNFORESEEN, ProblemError, as_problem, problem_body
+from services.api.problems import ProblemError
 from services.api.queries import StrictQuery
 from services.api.waiting import Outcome, until_disconnect
 from services.jobs.specs import MineSpec
 from services.labeling import LabelRequest, ModelInfo
 from services.sources import open_labelled_source
 
-LOGGER = logging.getLogger("dap.api")
 PREVIEW_PATH = "/v1/jobs:preview"
 MAX_IMAGES = 6
 _SIDE, _SEED, _LOOKED_AT = 512, 0, 50
@@ -163,19 +160,11 @@ class _Answer:
 
     def render(self, sample: list[_Sampled], outcomes: list[Outcome]) -> Response:
         """The answer to a request."""
-        items = [
-            {"index": index, "name": None, "key": one.key, "jpeg": _draw(one.data), **self._describe(one.key, outcome)}
-            for index, (one, outcome) in enumerate(zip(sample, outcomes, strict=True))
-        ]
+        items = []
+        for index, (one, outcome) in enumerate(zip(sample, outcomes, strict=True)):
+            found = describe_outcome(outcome, self.model, self.request_id, f"image {one.key!r}", cams=True)
+            items.append({"index": index, "name": None, "key": one.key, "jpeg": _draw(one.data), **found})
         return EscapedJSONResponse(describe_answer(self.request_id, self.model, self.recipe, items))
-
-    def _describe(self, key: str, outcome: Outcome) -> dict[str, Any]:
-        if isinstance(outcome, LabeledImage):
-            return describe_image(outcome, self.model.classes, cams=True)
-        if isinstance(outcome, FailedImage):
-            return {"problem": problem_body(as_problem(outcome.error), self.request_id)}
-        LOGGER.error("request %s broke at image %s", self.request_id, key, exc_info=outcome)
-        return {"problem": problem_body(ProblemError("internal-error", UNFORESEEN), self.request_id)}
 
 
 def _draw(data: bytes) -> str | None:

@@ -10,6 +10,7 @@ from itertools import chain, islice
 from typing import Any, TypeVar
 
 from dap_core.errors import InputError, JobMissingError, JobRecordError, ObjectMissingError, StoreRefusedError
+from dap_core.model_descriptions import ModelDescription, read_description
 from services.jobs.evaluation_specs import EvaluateSpec
 from services.jobs.index_snapshot import IndexedJob
 from services.jobs.job_desk import JobDesk
@@ -18,7 +19,6 @@ from services.jobs.job_store import JobStore
 from services.jobs.job_views import JobView, read_view
 from services.jobs.kept import Kept
 from services.jobs.lineage import Makers, Parent, Parts, list_output_parts, list_parents
-from services.jobs.model_descriptions import ModelDescription, read_description
 from services.jobs.ownership import Caller
 from services.jobs.records import ENDED, USABLE, JobState
 from services.jobs.spec_places import list_outputs, split_place

@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 from dap_core.errors import CheckpointError, ObjectMissingError, StoreError, StoreRefusedError, StoreUnavailableError
 from dap_core.stores import Store
 
-DESCRIPTION_KEY = "checkpoint.json"
-_CLASSIFIER = "classifier"
+CHECKPOINT_NAME = "checkpoint.json"
+CLASSIFIER_KIND = "classifier"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class ModelDescription:
 def read_description(store: Store) -> ModelDescription | None:
     """The model at the top of a store, None where there is none. Raises CheckpointError, StoreError."""
     try:
-        text = store.get(DESCRIPTION_KEY)
+        text = store.get(CHECKPOINT_NAME)
     except ObjectMissingError:
         return None
     except (StoreRefusedError, StoreUnavailableError):
@@ -52,12 +52,12 @@ def read_description(store: Store) -> ModelDescription | None:
         return _parse(json.loads(text, parse_constant=_refuse_constant), hashlib.sha256(text).hexdigest())
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(
-            f"{DESCRIPTION_KEY} describes no model this version knows ({type(error).__name__}: {error})"
+            f"{CHECKPOINT_NAME} describes no model this version knows ({type(error).__name__}: {error})"
         ) from error
 
 
 def _parse(values: dict[str, Any], sha256: str) -> ModelDescription:
-    is_classifier = values.get("kind") == _CLASSIFIER
+    is_classifier = values.get("kind") == CLASSIFIER_KIND
     return ModelDescription(
         architecture=str(values["network"] if is_classifier else values["architecture"]),
         backbone=None if is_classifier else str(values["backbone"]["name"]),
