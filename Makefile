@@ -44,6 +44,8 @@ bench: $(BIN)/.installed e2e ## measure all on DATA and DRAWN, write the pages i
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[bench]"
 	$(BIN)/python benchmarks/measure_serving.py $(DATA)
 	PYTHONPATH=. $(BIN)/python benchmarks/measure_bulk.py $(DATA)
+	PYTHONPATH=.:benchmarks $(BIN)/python benchmarks/measure_nodes.py $(DATA)
+	PYTHONPATH=.:benchmarks $(BIN)/python benchmarks/measure_pages.py
 	PYTHONPATH=. $(BIN)/python benchmarks/measure_evaluation.py
 	PYTHONPATH=. $(BIN)/python benchmarks/measure_training.py $(DATA) $(DRAWN) out/e2e
 

@@ -72,7 +72,7 @@ def measure_page(browser: Browser, url: str, path: str, num_rounds: int) -> Page
             page = context.new_page()
             page.goto(url + path)
             page.wait_for_function(f"({PAINT}) > 0")
-            page.wait_for_load_state("networkidle")
+            page.wait_for_load_state("load")
             paints.append(float(page.evaluate(PAINT)))
             num_bytes = max(num_bytes, int(page.evaluate(FILES)))
     return PageFigures(path, median(paints), max(paints), num_bytes)
