@@ -42,14 +42,15 @@ def plot_sweeps(sweeps: Sweeps, path: Path) -> None:
 
 
 def plot_histograms(statistics: LabelSetStatistics, path: Path) -> None:
-    """Writes how many boxes images have, how large they are, and their aspect."""
-    figure = _make_figure(1, columns=3)
+    """Writes how many boxes images have, how large they are, their aspect and their scores."""
+    figure = _make_figure(2)
     _draw_bars(figure.axes[0], _name_counts(statistics.boxes_per_image), statistics.boxes_per_image, "boxes per image")
     _draw_bars(
         figure.axes[1], _name_bins(statistics.relative_size), statistics.relative_size, "sqrt(box area / image area)"
     )
     _draw_bars(figure.axes[2], _name_bins(statistics.aspect), statistics.aspect, "box width / height")
-    for axes, unit in zip(figure.axes, ("images", "boxes", "boxes"), strict=True):
+    _draw_bars(figure.axes[3], _name_bins(statistics.scores), statistics.scores, "box score")
+    for axes, unit in zip(figure.axes, ("images", "boxes", "boxes", "boxes"), strict=True):
         axes.set_ylabel(unit)
     _save(figure, path)
 
@@ -102,9 +103,9 @@ def _shorten_name(name: str) -> str:
     return name if len(name) <= 24 else f"{name[:23]}…"
 
 
-def _make_figure(rows: int, columns: int = 2) -> Figure:
+def _make_figure(rows: int) -> Figure:
     figure = Figure(figsize=(_WIDTH_IN, _HEIGHT_IN * rows), layout="constrained")
-    for axes in figure.subplots(rows, columns).flat:
+    for axes in figure.subplots(rows, 2).flat:
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color(INK)
         axes.tick_params(colors=INK, labelsize=8)

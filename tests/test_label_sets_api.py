@@ -79,6 +79,7 @@ def test_a_label_set_is_told_in_numbers(job: MadeByJob):
     assert (statistics["num_images"], statistics["num_boxes"], statistics["num_labels"]) == (6, seen["boxes"], 2)
     assert (sum(statistics["boxes_per_image"]["counts"]), statistics["boxes_per_image"]["counts"][0]) == (6, 1)
     assert statistics["aspect"]["edges"][-1] is None
+    assert sum(statistics["scores"]["counts"]) == statistics["num_boxes"]
     assert statistics["no_box_reasons"] == {"flat-map": 1}
     assert seen["num_suspicious"] == len(find_suspicious(made)) > 1
 

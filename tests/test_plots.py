@@ -51,9 +51,8 @@ def test_histograms_draw_every_bin(label_set: LabelSet, tmp_path: Path, monkeypa
     figures = keep_figure(monkeypatch)
     statistics = compute_statistics(label_set)
     plots.plot_histograms(statistics, tmp_path / "histograms.png")
-    for axes, histogram in zip(
-        figures[0].axes, (statistics.boxes_per_image, statistics.relative_size, statistics.aspect), strict=True
-    ):
+    drawn = (statistics.boxes_per_image, statistics.relative_size, statistics.aspect, statistics.scores)
+    for axes, histogram in zip(figures[0].axes, drawn, strict=True):
         assert [int(bar.get_height()) for bar in axes.patches] == list(histogram.counts)
     names = [label.get_text() for label in figures[0].axes[0].get_xticklabels()]
     assert names == ["0", "1", "2", "3", "4", "5", "6", "7", "8+"]

@@ -127,6 +127,7 @@ def test_statistics_count_images_boxes_and_reasons(tmp_path: Path) -> None:
     assert sum(statistics.relative_size.counts) == sum(statistics.aspect.counts) == 3
     assert statistics.top1_agreement == pytest.approx(2 / 3)
     assert statistics.mean_score == pytest.approx(1.0)
+    assert statistics.scores.counts == (0, 0, 0, 0, 0, 0, 0, 0, 0, 3)
 
 
 def test_an_empty_set_has_statistics(tmp_path: Path) -> None:

@@ -101,11 +101,17 @@ def test_a_training_shows_how_it_learns(browser: Browser, client: httpx.Client, 
             context.progress.add(16, parts=1)
             losses = {"classes": 1 / step, "boxes": 2 / step}
             context.add_event("metrics", step=step, loss=3 / step, losses=losses, lr=1e-4, step_s=0.5, wait_s=0.1)
+            if step % 25 == 0:
+                context.add_event("measured", step=step, ap=step / 100, ap50=step / 50, images=6, failed=0, seconds=1.0)
 
     running.do(train)
     with open_page(browser, address(client, job), expected=NOT_THERE) as page:
         page.get_by_role(
             "img", name=re.compile(r"^Loss\. loss: 3 loss at 1, 0.06 at 50\. classes: .* boxes: ")
+        ).wait_for()
+        page.get_by_role(
+            "img",
+            name=re.compile(r"^Average precision on the test images\. AP: 0\.25 AP at 25, 0\.5 at 50\. AP50: "),
         ).wait_for()
         assert page.get_by_role("table", name="Loss").locator("tbody tr").count() <= 60
         assert page.get_by_role("img", name=re.compile("^Throughput")).count() == 1

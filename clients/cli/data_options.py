@@ -60,3 +60,33 @@ class DataOptions:
             "leave_out": self.leave_out and make_absolute(self.leave_out),
             "class_map": parse_map(self.renamed or []),
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuringOptions:
+    """Images with drawn boxes on which a detector is measured while it trains."""
+
+    test_data: Annotated[
+        str | None,
+        typer.Option(help="Measure its AP on these images while it trains; forms as of --data.", show_default=False),
+    ] = None
+    test_format: Annotated[
+        str | None, typer.Option(help="Their format, where it cannot be told.", show_default=False)
+    ] = None
+    test_split: Annotated[str | None, typer.Option(help="Part of them, as --split.", show_default=False)] = None
+    test_years: Annotated[str | None, typer.Option(help="Their years, as --years.", show_default=False)] = None
+    test_image_root: Annotated[
+        str | None, typer.Option(help="Where their images are, as --image-root.", show_default=False)
+    ] = None
+    measure_every: Annotated[int, typer.Option(min=1, help="Steps between measurements.")] = 50
+
+    def make_fields(self) -> dict[str, Any]:
+        """The fields of a spec that these options stand for; local paths are made absolute."""
+        return {
+            "test_data": self.test_data and make_absolute(self.test_data),
+            "test_format": self.test_format,
+            "test_split": self.test_split,
+            "test_years": tuple(self.test_years.split(",")) if self.test_years else (),
+            "test_image_root": self.test_image_root and make_absolute(self.test_image_root),
+            "measure_every": self.measure_every,
+        }

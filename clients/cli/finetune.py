@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from clients.cli.console import reports_errors
-from clients.cli.data_options import DataOptions
+from clients.cli.data_options import DataOptions, MeasuringOptions
 from clients.cli.job_options import JobOptions
 from clients.cli.option_groups import takes_groups
 from clients.cli.source_options import make_absolute
@@ -20,6 +20,7 @@ def finetune(
     drawn: DataOptions,
     training: TrainOptions,
     start: StartOptions,
+    measuring: MeasuringOptions,
     job: JobOptions,
     checkpoint: Annotated[
         str | None,
@@ -43,7 +44,7 @@ def finetune(
     """
     from clients.cli.job_running import run_or_print
 
-    fields = {**drawn.make_fields(), **training.make_fields(), **start.make_fields()}
+    fields = {**drawn.make_fields(), **training.make_fields(), **start.make_fields(), **measuring.make_fields()}
     fields |= {"checkpoint": checkpoint and make_absolute(checkpoint), "recipe": recipe}
     fields |= {"shots": shots, "shot_seed": shot_seed}
     run_or_print("finetune", fields, options=job)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from clients.cli.console import reports_errors
-from clients.cli.data_options import DataOptions
+from clients.cli.data_options import DataOptions, MeasuringOptions
 from clients.cli.job_options import JobOptions
 from clients.cli.option_groups import takes_groups
 from clients.cli.source_options import make_absolute
@@ -24,6 +24,7 @@ def self_train(
     ],
     labels: Annotated[str, typer.Option("--labels", help="Where the label set of what it finds goes.")],
     training: TrainOptions,
+    measuring: MeasuringOptions,
     job: JobOptions,
     keep_score: Annotated[
         float, typer.Option(min=0, max=1, help="Leave out boxes of a lower score, but for the best of each image.")
@@ -40,6 +41,7 @@ def self_train(
     from clients.cli.job_running import run_or_print
 
     fields = {**drawn.make_fields(), **training.make_fields(), "recipe": recipe, "keep_score": keep_score}
+    fields |= measuring.make_fields()
     fields |= {"checkpoint": make_absolute(checkpoint), "images": tuple(map(make_absolute, images))}
     fields |= {"labels": make_absolute(labels)}
     run_or_print("self-train", fields, options=job)

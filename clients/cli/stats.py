@@ -114,6 +114,7 @@ def _print_histograms(statistics: LabelSetStatistics) -> None:
         ("boxes per image", statistics.boxes_per_image),
         ("box side / image side, sqrt of areas", statistics.relative_size),
         ("box width / height", statistics.aspect),
+        ("box score", statistics.scores),
     ):
         rows = [
             (name, _draw_bar(count, histogram), count)

@@ -41,6 +41,8 @@ def _list_rows(result: dict[str, Any]) -> list[tuple[str, str]]:
         ("speed", _describe_speed(result)),
         ("job", result["job"]),
     ]
+    if measured := result["measured"]:
+        rows.insert(4, ("measured", _describe_measurement(measured)))
     if result.get("regime"):
         rows.insert(3, ("why", result["regime"]))
     if "tensors_loaded" in result:
@@ -55,6 +57,14 @@ def _list_rows(result: dict[str, Any]) -> list[tuple[str, str]]:
     elif "start" in result:
         rows.insert(1, ("starts from", f"{result['start']}, no pre-trained detector"))
     return rows
+
+
+def _describe_measurement(measured: dict[str, Any]) -> str:
+    if measured["ap"] is None:
+        return f"nothing is to be found in its {measured['images']} test images"
+    failed = f", {measured['failed']} of them unreadable" if measured["failed"] else ""
+    figures = f"AP {measured['ap']:.3f}, AP50 {measured['ap50']:.3f}"
+    return f"{figures} on {measured['images']} images{failed} after step {measured['step']}"
 
 
 def _describe_speed(result: dict[str, Any]) -> str:

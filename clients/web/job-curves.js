@@ -18,6 +18,10 @@ export function makeCurves() {
   const trained = new BoundedSeries();
   const losses = new Map([["loss", new BoundedSeries()]]);
   const rates = new BoundedSeries();
+  const measured = new Map([
+    ["AP", new BoundedSeries()],
+    ["AP50", new BoundedSeries()],
+  ]);
   const charts = new Map(); // title -> chart
   let [began, batch, isNew] = [null, null, false];
   let counted = 0; // up to when images are counted; an attempt begins to count anew
@@ -32,6 +36,10 @@ export function makeCurves() {
     const seconds = since(event.time);
     if (event.kind === "shard") speed.add(counted, seconds, event.ok + event.failed);
     if (event.kind === "shard" || event.kind === "state") counted = seconds;
+    if (event.kind === "measured" && event.ap !== null) {
+      measured.get("AP").add(event.step, event.ap);
+      measured.get("AP50").add(event.step, event.ap50);
+    }
     if (event.kind !== "metrics") return;
     for (const [name, value] of [["loss", event.loss], ...Object.entries(event.losses ?? {})]) {
       if (!losses.has(name) && losses.size <= MAX_LOSSES) losses.set(name, new BoundedSeries());
@@ -66,11 +74,15 @@ export function makeCurves() {
     put({ title: "Throughput", xLabel: "since the start", yLabel: "images/s", formatX: formatMinutes }, [
       { name: "images/s", points: minutes },
     ]);
-    const lines = [...losses].map(([name, series]) => ({ name, points: series.list() }));
-    put({ title: "Loss", xLabel: "step", yLabel: "loss" }, lines);
+    put({ title: "Loss", xLabel: "step", yLabel: "loss" }, listSeries(losses));
+    put({ title: "Average precision on the test images", xLabel: "step", yLabel: "AP" }, listSeries(measured));
     put({ title: "Learning rate", xLabel: "step", yLabel: "rate" }, [{ name: "rate", points: rates.list() }]);
   };
   return { element, take, show };
+}
+
+function listSeries(series) {
+  return [...series].map(([name, one]) => ({ name, points: one.list() }));
 }
 
 function formatMinutes(minutes) {

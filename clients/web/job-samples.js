@@ -14,6 +14,7 @@ const HISTOGRAMS = [
   { name: "boxes_per_image", title: "Boxes per image", unit: "boxes" },
   { name: "relative_size", title: "Relative size of boxes", unit: "√(box area / image area)" },
   { name: "aspect", title: "Shape of boxes", unit: "width / height" },
+  { name: "scores", title: "Scores of boxes", unit: "score" },
 ];
 
 /**

@@ -50,7 +50,7 @@ export function makeCautions(summary) {
  * @returns {HTMLElement}
  */
 export function makeStatistics(statistics) {
-  const { boxes_per_image: perImage, relative_size: size, aspect } = statistics;
+  const { boxes_per_image: perImage, relative_size: size, aspect, scores } = statistics;
   const last = perImage.counts.length - 1;
   const [width, height] = statistics.mean_box_wh.map((side) => side.toFixed(0));
   const score = Number.isFinite(statistics.mean_score) ? ` · mean score ${statistics.mean_score.toFixed(2)}` : "";
@@ -72,6 +72,7 @@ export function makeStatistics(statistics) {
       chart("Boxes per image", "boxes", perImage.counts, (place) => (place === last ? `${place}+` : String(place))),
       chart("Size", "√ (box area ÷ image area)", size.counts, (place) => nameRange(size.edges, place)),
       chart("Shape", "width ÷ height", aspect.counts, (place) => nameRange(aspect.edges, place)),
+      chart("Scores", "score of the box", scores.counts, (place) => nameRange(scores.edges, place)),
     ),
     ...(reasons.length ? [make("p", { class: "hint quiet" }, `Labels without a box: ${reasons.join("; ")}.`)] : []),
   );

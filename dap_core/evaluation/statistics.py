@@ -13,6 +13,7 @@ from dap_core.boxes import BoxArray, compute_areas
 from dap_core.label_sets import LabelSet, LabelSetRow
 
 SIZE_EDGES = tuple(index / 10 for index in range(11))
+SCORE_EDGES = SIZE_EDGES
 ASPECT_EDGES = (0.0, 0.25, 0.5, 0.8, 1.25, 2.0, 4.0, float("inf"))
 MAX_COUNT = 8
 
@@ -42,6 +43,8 @@ class LabelSetStatistics:
     """sqrt(box area / image area)."""
     aspect: Histogram
     """Box width over box height."""
+    scores: Histogram
+    """Of boxes, in [0, 1]."""
     mean_score: float
     top1_agreement: float
     """Share of images whose label is the classifier's first choice."""
@@ -68,7 +71,7 @@ def summarise_rows(rows: Iterable[LabelSetRow], num_failed: int) -> LabelSetStat
     image_wh: NDArray[np.float64] = np.zeros(2)
     sides: list[NDArray[np.float32]] = []
     sizes: list[NDArray[np.float64]] = []
-    score_sum = 0.0
+    scores: list[NDArray[np.float32]] = []
     for row in rows:
         boxes = row.boxes.boxes
         counts[min(len(boxes), MAX_COUNT)] += 1
@@ -78,9 +81,10 @@ def summarise_rows(rows: Iterable[LabelSetRow], num_failed: int) -> LabelSetStat
         image_wh += row.size_wh
         sides.append(boxes[:, 2:] - boxes[:, :2])
         sizes.append(np.sqrt(compute_areas(boxes) / (row.size_wh[0] * row.size_wh[1])).astype(np.float64))
-        score_sum += float(row.boxes.scores.sum())
+        scores.append(row.boxes.scores)
     num_images = max(counts.total(), 1)
     all_sides = np.concatenate(sides) if sides else np.zeros((0, 2), np.float32)
+    all_scores = np.concatenate(scores) if scores else np.zeros(0, np.float32)
     num_boxes = len(all_sides)
     mean_box = all_sides.mean(axis=0, dtype=np.float64) if num_boxes else np.zeros(2)
     return LabelSetStatistics(
@@ -95,7 +99,8 @@ def summarise_rows(rows: Iterable[LabelSetRow], num_failed: int) -> LabelSetStat
         ),
         relative_size=_count(np.concatenate(sizes) if sizes else np.zeros(0), SIZE_EDGES),
         aspect=_count(all_sides[:, 0] / np.maximum(all_sides[:, 1], 1e-6), ASPECT_EDGES),
-        mean_score=score_sum / max(num_boxes, 1),
+        scores=_count(np.clip(all_scores, 0, 1), SCORE_EDGES),
+        mean_score=float(all_scores.sum(dtype=np.float64)) / max(num_boxes, 1),
         top1_agreement=num_agreeing / num_images,
         no_box_reasons=dict(reasons),
     )

@@ -58,6 +58,7 @@ class StatisticsAnswer(BaseModel):
     boxes_per_image: HistogramAnswer
     relative_size: HistogramAnswer
     aspect: HistogramAnswer
+    scores: HistogramAnswer
     mean_score: float | None
     top1_agreement: float
     no_box_reasons: dict[str, int]
@@ -166,7 +167,7 @@ def _count_classes(rows: list[LabelSetRow], classes: ClassList) -> list[dict[str
 
 def _describe_statistics(statistics: LabelSetStatistics) -> dict[str, Any]:
     values = {**asdict(statistics), "mean_boxes_per_image": statistics.mean_boxes_per_image}
-    for name in ("boxes_per_image", "relative_size", "aspect"):
+    for name in ("boxes_per_image", "relative_size", "aspect", "scores"):
         values[name]["edges"] = [edge if math.isfinite(edge) else None for edge in values[name]["edges"]]
     if not math.isfinite(statistics.mean_score):
         values["mean_score"] = None

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from dap_core.detectors import Checkpoint
 from dap_core.detectors.predicting import Predictor
-from dap_core.errors import ImageError, StoreRefusedError, StoreUnavailableError
 from dap_core.evaluation.detection_failures import find_failures
 from dap_core.evaluation.detection_report import DetectionReport, evaluate_detections
-from dap_core.evaluation.detection_truth import DetectionTruth, find_other_sizes, make_detection_truth
+from dap_core.evaluation.detection_truth import DetectionTruth, make_detection_truth
 from dap_core.gallery.failure_pages import FailurePage
 from dap_core.label_sets import Failure
 from dap_core.plots import draw_precision
 from dap_core.stores import Store
-from dap_core.types import FailedImage, PredictedImage
 from services.annotated_data import AnnotatedData, open_annotated
+from services.jobs.annotated_predictions import (
+    Predictions,
+    leave_out_other_sizes,
+    predict_annotated,
+    read_image,
+)
 from services.jobs.context import JobContext
 from services.jobs.evaluation_files import write_evaluation
 from services.jobs.evaluation_specs import EvaluateSpec
@@ -29,14 +32,6 @@ from services.places import open_checkpoint_at
 from services.storage import open_store
 
 _NUM_NAMED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class _Predictions:
-    """What was found by key, and the images on which the detector could not be run."""
-
-    found: dict[str, PredictedImage] = field(default_factory=dict)
-    failed: list[Failure] = field(default_factory=list)
 
 
 def run_evaluate(spec: EvaluateSpec, context: JobContext) -> Outcome:
@@ -75,47 +70,23 @@ def run_evaluate(spec: EvaluateSpec, context: JobContext) -> Outcome:
     return Outcome(state, metrics | speed)
 
 
-def _predict(predictor: Predictor, data: AnnotatedData, context: JobContext) -> _Predictions:
-    predictions = _Predictions()
-    keys = [image.key for image in data.annotations.images]
-    context.progress.start(len(keys), parts=1)
-    results = predictor.predict_stream(partial(_read_image, data.store, key) for key in keys)
-    for key, result in zip(keys, results, strict=True):
-        if isinstance(result, PredictedImage):
-            predictions.found[key] = result
-            context.progress.add(1)
-        else:
-            failure = _make_failure(key, result)
-            predictions.failed.append(failure)
-            context.progress.add(1, {failure.error_type: 1})
+def _predict(predictor: Predictor, data: AnnotatedData, context: JobContext) -> Predictions:
+    def count(failure: Failure | None) -> None:
+        context.progress.add(1, {failure.error_type: 1} if failure else {})
         context.report()
-    return predictions
 
-
-def _read_image(store: Store, key: str) -> bytes:
-    try:
-        return store.get(key)
-    except ValueError as error:
-        raise ImageError("unreadable-file", str(error)) from error
-
-
-def _make_failure(key: str, failed: FailedImage) -> Failure:
-    if isinstance(failed.error, StoreRefusedError | StoreUnavailableError):
-        raise failed.error  # says nothing of this image
-    return Failure(key, failed.error.error_type, str(failed.error))
+    context.progress.start(len(data.annotations.images), parts=1)
+    return predict_annotated(predictor, data, count)
 
 
 def _leave_out_other_sizes(
-    truth: DetectionTruth, predictions: _Predictions, data: AnnotatedData, context: JobContext
+    truth: DetectionTruth, predictions: Predictions, data: AnnotatedData, context: JobContext
 ) -> DetectionTruth:
-    odd = find_other_sizes(predictions.found, data.annotations)
-    if not odd:
-        return truth
-    examples = "; ".join(f"{key}: {sizes}" for key, sizes in list(odd.items())[:_NUM_NAMED])
-    context.warn(f"{len(odd)} images have another size than their boxes were drawn at and are left out: {examples}")
-    for key in odd:
-        del predictions.found[key]
-    return DetectionTruth(truth.classes, {key: drawn for key, drawn in truth.images.items() if key not in odd})
+    kept, odd = leave_out_other_sizes(truth, predictions, data)
+    if odd:
+        examples = "; ".join(f"{key}: {sizes}" for key, sizes in list(odd.items())[:_NUM_NAMED])
+        context.warn(f"{len(odd)} images have another size than their boxes were drawn at and are left out: {examples}")
+    return kept
 
 
 def _describe(spec: EvaluateSpec, predictor: Predictor, checkpoint: Checkpoint, data: AnnotatedData) -> dict[str, Any]:
@@ -137,7 +108,7 @@ def _describe(spec: EvaluateSpec, predictor: Predictor, checkpoint: Checkpoint, 
     }
 
 
-def _describe_failed(predictions: _Predictions) -> dict[str, Any]:
+def _describe_failed(predictions: Predictions) -> dict[str, Any]:
     return {
         "failed": len(predictions.failed),
         "failures": [f"{one.key}: {one.error_type}: {one.message}" for one in predictions.failed],
@@ -149,7 +120,7 @@ def _write(
     store: Store,
     metrics: dict[str, Any],
     report: DetectionReport,
-    predictions: _Predictions,
+    predictions: Predictions,
     truth: DetectionTruth,
     images: Store,
 ) -> None:
@@ -164,7 +135,7 @@ def _write(
         found=predictions.found,
         truth=truth,
         failed_images=predictions.failed,
-        read_image=partial(_read_image, images),
+        read_image=partial(read_image, images),
         num_shown=spec.shown,
     )
     store.put("curves.png", curves)

@@ -13,7 +13,6 @@ import torch
 
 from dap_core.engines.torch_engine import find_device
 from dap_core.errors import DestinationError, InputError, JobStoppedError, TrainingError
-from dap_core.stores import Store
 from dap_core.training.metrics import StepTable
 from dap_core.training.runs import (
     RunOptions,
@@ -28,6 +27,7 @@ from dap_core.training.runs import (
 from dap_core.training.states import delete_states
 from dap_core.training.train_recipe import TrainRecipe
 from services.jobs.context import JobContext
+from services.jobs.gauging import DetectorGauge, make_gauge, make_step_hook
 from services.jobs.outcomes import Outcome
 from services.jobs.records import JobState
 from services.jobs.training_pool import TrainingPool
@@ -55,6 +55,7 @@ def run_training(
         raise DestinationError(f"there is no run in {spec.out} to go on with; look at its name, or leave out --resume")
     _check_workers(spec, run.recipe)
     _check_keep(spec, run.recipe)
+    gauge = make_gauge(spec, run)
     if spec.workers is None:
         find_device(spec.device)
     claim_place(store, run.describe())
@@ -65,7 +66,7 @@ def run_training(
     if not is_finished(store):
         with _stopping_cleanly(context):
             try:
-                finished = _train(spec, context, run, prepare, store, watch)
+                finished = _train(spec, context, run, prepare, watch, gauge)
             except torch.OutOfMemoryError as error:
                 raise TrainingError(
                     f"a batch of {run.recipe.batch_size} needs more memory than the device has; raise accumulation "
@@ -112,8 +113,8 @@ def _train(
     context: JobContext,
     run: TrainingRun[Any],
     prepare: Prepare,
-    store: Store,
     watch: TrainingWatch,
+    gauge: DetectorGauge | None,
 ) -> bool:
     if spec.workers is not None:
         pool = TrainingPool(spec, prepare, context.name, choose_device(spec))
@@ -123,10 +124,10 @@ def _train(
     )
     return execute_run(
         run,
-        store,
+        open_store(spec.out),
         options,
         on_start=lambda state: watch.begin(state.step if state else 0),
-        on_step=watch.add,
+        on_step=make_step_hook(watch, gauge),
         should_stop=lambda: bool(context.stop_reason),
     )
 
@@ -170,4 +171,5 @@ def _describe_steps(table: StepTable, watch: TrainingWatch, seconds: float) -> d
         "images_per_s": round(sum(one.num_images for one in reports) / (busy + waited), 2),
         "step_s": round(busy / len(reports), 4),
         "waiting": round(waited / (busy + waited), 4),
+        "measured": watch.measured and watch.measured.to_dict(),
     }

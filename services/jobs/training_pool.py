@@ -20,6 +20,7 @@ from dap_core.training.loop import StepReport
 from dap_core.training.runs import RunOptions, TrainingRun, execute_run
 from dap_core.training.states import TrainState
 from dap_core.training.team import Team
+from services.jobs.gauging import Measurement, make_gauge, make_step_hook
 from services.jobs.training_specs import TrainFields
 from services.jobs.training_watch import TrainingWatch
 from services.ray_session import connect_ray
@@ -28,6 +29,8 @@ from services.storage import open_store
 _MAX_STARTS = 5
 """Starts that come no further before the run is given up."""
 _POLL_S = 0.5
+Heard = int | StepReport | Measurement
+"""A step at which the workers began, one that is done, or what the detector was worth."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ class _Mailbox:
 
     def __init__(self) -> None:
         self._stop = False
-        self._waiting: list[int | StepReport] = []
+        self._waiting: list[Heard] = []
         self._reached = self._reached_before = -1
         self._num_starts = 0
         self._outcome = _Outcome()
@@ -130,14 +133,14 @@ class _Mailbox:
         """The workers begin at a step."""
         self._waiting.append(step)
 
-    def add(self, reports: list[StepReport]) -> bool:
-        """Steps that are done; whether to stop."""
-        self._waiting += reports
-        self._reached = max([self._reached, *(one.step for one in reports)])
+    def add(self, heard: list[StepReport | Measurement]) -> bool:
+        """Steps that are done, and measurements; whether to stop."""
+        self._waiting += heard
+        self._reached = max([self._reached, *(one.step for one in heard if isinstance(one, StepReport))])
         return self._stop
 
-    def take(self) -> list[int | StepReport]:
-        """What was heard since the last call: steps at which the workers began, and reports."""
+    def take(self) -> list[Heard]:
+        """What was heard since the last call."""
         taken, self._waiting = self._waiting, []
         return taken
 
@@ -176,10 +179,12 @@ class _Ended:
             self.error = error
 
 
-def _tell(heard: list[int | StepReport], watch: TrainingWatch) -> None:
+def _tell(heard: list[Heard], watch: TrainingWatch) -> None:
     for one in heard:
         if isinstance(one, int):
             watch.begin(one)
+        elif isinstance(one, Measurement):
+            watch.measure(one)
         else:
             watch.add(one)
 
@@ -221,7 +226,7 @@ def _train_worker(config: dict[str, Any]) -> None:
             open_store(pool.spec.out),
             options,
             on_start=post.begin if post else lambda _state: None,
-            on_step=post.add if post else lambda _report: None,
+            on_step=make_step_hook(post, make_gauge(pool.spec, run)) if post else lambda _report: None,
             should_stop=post.asks_to_stop if post else lambda: False,
         )
     except StoreUnavailableError:
@@ -239,7 +244,7 @@ class _Post:
 
     def __init__(self, mailbox: Any) -> None:
         self._mailbox = mailbox
-        self._waiting: list[StepReport] = []
+        self._waiting: list[StepReport | Measurement] = []
         self._sent: Any = None
         self._stop = False
 
@@ -251,9 +256,16 @@ class _Post:
 
     def add(self, report: StepReport) -> None:
         """Sends the step, or keeps it while the last answer is out."""
+        self._send(report)
+
+    def measure(self, measured: Measurement) -> None:
+        """Sends the measurement, as a step is sent."""
+        self._send(measured)
+
+    def _send(self, heard: StepReport | Measurement) -> None:
         import ray
 
-        self._waiting.append(report)
+        self._waiting.append(heard)
         if self._sent is not None:
             answered, _ = ray.wait([self._sent], timeout=0)
             if not answered:

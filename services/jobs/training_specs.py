@@ -40,6 +40,23 @@ class TrainFields(FieldGroup):
         return self
 
 
+class MeasuringFields(FieldGroup):
+    """Images with drawn boxes on which a detector is measured while it trains; it never trains on them."""
+
+    test_data: Place | None = None
+    """Annotations in any format that is read; left out, it is not measured. `class_map` goes for them, too."""
+    test_format: str | None = None
+    """Their format, where it cannot be told."""
+    test_split: str | None = None
+    """Part of them to use, of CSV and YOLO; of VOC the image set, such as test."""
+    test_years: tuple[str, ...] = ()
+    """Years of a VOCdevkit."""
+    test_image_root: Place | None = None
+    """Where their images are, when the annotations do not lie beside them."""
+    measure_every: int = Field(50, ge=1)
+    """Steps between measurements; the last step is measured in any case."""
+
+
 class PretrainSpec(JobSpec, TrainFields):
     """Train a detector on the pseudo boxes of a label set (step 3 of the paper)."""
 
@@ -56,7 +73,7 @@ class PretrainSpec(JobSpec, TrainFields):
     """CSV index,wnid,name for weights that are not ImageNet-1k."""
 
 
-class SelfTrainSpec(JobSpec, DataFields, TrainFields):
+class SelfTrainSpec(JobSpec, DataFields, TrainFields, MeasuringFields):
     """Train a detector further on its drawn boxes and on what it finds in images without any (table 9)."""
 
     kind: Literal["self-train"] = "self-train"
@@ -72,7 +89,7 @@ class SelfTrainSpec(JobSpec, DataFields, TrainFields):
     """How it is trained; `dap recipes` lists them."""
 
 
-class FinetuneSpec(JobSpec, DataFields, TrainFields):
+class FinetuneSpec(JobSpec, DataFields, TrainFields, MeasuringFields):
     """Train a detector on drawn boxes (step 4), from a pre-trained one or from a classifier alone."""
 
     kind: Literal["finetune"] = "finetune"

@@ -7,6 +7,7 @@ import time
 from dap_core.training.loop import StepReport
 from dap_core.training.train_recipe import TrainRecipe
 from services.jobs.context import JobContext
+from services.jobs.gauging import Measurement
 
 _EVENT_S = 5.0
 
@@ -21,6 +22,8 @@ class TrainingWatch:
         self._next: int | None = None
         self.num_steps = 0
         """Steps heard of, repeated ones among them."""
+        self.measured: Measurement | None = None
+        """The newest measurement, where the detector is measured."""
 
     def begin(self, step: int) -> None:
         """The run begins, or goes on, at a step."""
@@ -39,12 +42,19 @@ class TrainingWatch:
         self._next = report.step + 1
         self.num_steps += 1
         self._context.progress.add(report.num_images, parts=1)
-        self._context.progress.set_metrics({"loss": report.loss, "lr": report.lr})
+        measured = {} if self.measured is None or self.measured.ap is None else {"ap": self.measured.ap}
+        self._context.progress.set_metrics({"loss": report.loss, "lr": report.lr, **measured})
         self._context.show()
         self._waiting.append(report)
         is_last = report.step + 1 == self._recipe.num_steps
         if is_last or time.monotonic() - self._told >= _EVENT_S:
             self._tell()
+
+    def measure(self, measured: Measurement) -> None:
+        """The detector was measured."""
+        self.measured = measured
+        self._context.add_event("measured", **measured.to_dict())
+        self._context.show()
 
     def _tell(self) -> None:
         """The means of the steps since the last event."""
