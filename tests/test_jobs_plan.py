@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from services.jobs.outcomes import Outcome
+from services.jobs.records import JobState
 from tests.bucket_services import MODEL
 from tests.job_api_builders import JobPlace, make_job_place
 from tests.mining_builders import write_colour_folder
@@ -55,3 +57,15 @@ def test_training_has_its_steps_and_a_rough_time(client: httpx.Client, place: Jo
         assert pretrain["estimate"]["seconds"] == pytest.approx(0.6 * steps, rel=0.2)
     [wrong] = plan(client, {**train, "changes": {"num_stops": "4"}})
     assert "num_stops" in wrong["refusal"]
+
+
+def test_mining_takes_as_long_as_the_last_job_with_the_same_network_took(client: httpx.Client, place: JobPlace):
+    made = {"mined_now": 40, "images_per_s": 4.0, "start_up_s": 2.0}
+    spec = place.make_mine(labels=["goldfish"], **MODEL)
+    assert "seconds" not in plan(client, spec)[0]["estimate"]
+    job = client.post("/v1/jobs", json=place.make_mine("first", labels=["goldfish"], **MODEL)).json()["id"]
+    place.run(job, lambda _spec, _context: Outcome(JobState.SUCCEEDED, made))
+    [same, other] = plan(client, spec, place.make_mine("other", labels=["goldfish"], **MODEL, short_sides=[96]))
+    assert same["estimate"]["seconds"] == 2.0 + 6 / 4.0
+    assert job in same["estimate"]["time_source"]
+    assert "seconds" not in other["estimate"]

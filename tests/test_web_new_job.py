@@ -198,6 +198,7 @@ def test_what_the_service_refuses_stands_at_its_field(page: Page, desk: Desk):
     fill(page, "labels", "no such thing")
     page.get_by_role("heading", name="It would be refused").wait_for()
     assert "6 of 6 labelled images" in page.locator(".refusal").inner_text()
+    page.get_by_role("button", name="Start it all the same").wait_for()
     open_groups(page)
     fill(page, "ray", "auto")  # about no single field
     page.get_by_role("group", name="Problem").wait_for()
@@ -205,6 +206,19 @@ def test_what_the_service_refuses_stands_at_its_field(page: Page, desk: Desk):
     page.locator("#field-ray").fill("")
     fill(page, "labelers", "1000")
     find_field(page, "labelers").get_by_text("at most 16 labelers").wait_for()
+
+
+@pytest.mark.parametrize(
+    ("kind", "suggested"),
+    [("Mine boxes", {"aligned", "paper", "official"}), ("Fine-tune a detector", {"finetune-laptop", "finetune-voc07"})],
+)
+def test_recipes_are_suggested(page: Page, kind: str, suggested: set[str]):
+    page.get_by_label(kind).check()
+    field = page.locator("#field-recipe")
+    field.wait_for(state="attached")
+    values = page.locator(f"#{field.get_attribute('list')} option").evaluate_all("all => all.map((one) => one.value)")
+    assert suggested <= set(values)
+    assert "pretrain-laptop" not in values
 
 
 def test_an_output_that_is_in_use_is_told_on_start(page: Page, desk: Desk):

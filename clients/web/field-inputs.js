@@ -39,13 +39,19 @@ function makeLine(shape, id, onChange) {
   const input = makeTextInput({ id, inputmode, input: onChange });
   if (shape.type === "numbers") input.placeholder = "several, separated by commas";
   return {
-    element: input,
+    element: shape.examples.length ? addSuggestions(input, shape.examples) : input,
     listControls: () => [input],
     read: () => parse(input.value.trim()),
     write: (value) => {
       input.value = value === null || value === undefined ? "" : typeof value === "string" ? value : format(value);
     },
   };
+}
+
+function addSuggestions(input, values) {
+  const list = make("datalist", { id: `${input.id}-list` }, ...values.map((value) => make("option", { value })));
+  input.setAttribute("list", list.id);
+  return make("div", { class: "suggested" }, input, list);
 }
 
 function parseNumber(text) {

@@ -14,6 +14,7 @@ import { count } from "./words.js";
  * @property {boolean} isWhole whether its numbers have no fraction
  * @property {unknown} fallback what stands for a field that is left out, null where nothing does
  * @property {string[]} options of a choice
+ * @property {string[]} examples values that are suggested; others may do, too
  * @property {object} limits the schema that bounds each text or number
  */
 
@@ -42,6 +43,7 @@ function readShape(name, property, isRequired) {
     isWhole: limits.type === "integer",
     fallback: property.default ?? null,
     options: limits.enum ?? [],
+    examples: property.examples ?? [],
     limits,
   };
 }

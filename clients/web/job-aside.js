@@ -7,7 +7,7 @@ import { make } from "./dom.js";
 /**
  * The parts beside the form.
  * @param {object} jobs earlier ones, to find where they write
- * @returns {{element: HTMLElement, button: HTMLButtonElement, showPlan: Function, showProblem: Function, showCommands: Function}}
+ * @returns {{element: HTMLElement, showPlan: Function, showSending: Function, showProblem: Function, showCommands: Function}}
  */
 export function makeAside(jobs) {
   const plan = make("div", { class: "plan", "aria-live": "off" });
@@ -22,6 +22,13 @@ export function makeAside(jobs) {
     curl.element,
     dap.element,
   );
+  const starting = { isRefused: false, isSending: false };
+  const showButton = () => {
+    const { isRefused, isSending } = starting;
+    button.disabled = isSending;
+    button.textContent = isSending ? "Starting…" : isRefused ? "Start it all the same" : "Start the job";
+    button.classList.toggle("primary", !isRefused);
+  };
   let number = 0;
   return {
     element: make(
@@ -37,8 +44,15 @@ export function makeAside(jobs) {
       ),
       commands,
     ),
-    button,
-    showPlan: (parts) => plan.replaceChildren(...parts),
+    showPlan: (parts, isRefused = false) => {
+      plan.replaceChildren(...parts);
+      starting.isRefused = isRefused;
+      showButton();
+    },
+    showSending: (isOn) => {
+      starting.isSending = isOn;
+      showButton();
+    },
     showProblem: (parts) => problem.replaceChildren(...parts),
     showCommands: async (kind, values) => {
       number += 1;

@@ -103,11 +103,12 @@ function listFacts(estimate) {
 }
 
 function listMiningFacts(estimate) {
-  const { images, bytes, shards, labels, top_labels: top = [], unknown_labels: unknown } = estimate;
+  const { images, bytes, shards, labels, top_labels: top = [], unknown_labels: unknown, seconds } = estimate;
   const ranked = top.map(({ label, images: number }) => `${label} (${number.toLocaleString("en")})`);
   const nearest = (unknown?.first ?? []).map((one) => nameUnknown(one));
   return [
     ["Images", `${images.toLocaleString("en")}, ${formatBytes(bytes)}`],
+    ["Takes about", seconds === undefined ? "" : `${formatSeconds(seconds)}, as ${estimate.time_source}`],
     ["Shards", shards.toLocaleString("en")],
     [
       "Labels",

@@ -109,7 +109,7 @@ function getBody() {
 }
 
 function showPlan(plan) {
-  aside.showPlan(describePlan(plan));
+  aside.showPlan(describePlan(plan), Boolean(plan.refusal));
   announce(summarise(plan));
 }
 
@@ -146,8 +146,7 @@ async function send(event) {
 
 function setSending(isOn) {
   isSending = isOn;
-  aside.button.disabled = isOn;
-  aside.button.textContent = isOn ? "Starting…" : "Start the job";
+  aside.showSending(isOn);
 }
 
 addEventListener("pageshow", (event) => event.persisted && setSending(false));

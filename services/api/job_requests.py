@@ -8,6 +8,10 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from dap_core.errors import InputError
+from dap_core.recipes import RECIPES
+from dap_core.training.classifier_recipe import CLASSIFIER_RECIPES
+from dap_core.training.finetune_recipes import FINETUNE_ENTRIES, SELF_TRAIN_ENTRIES
+from dap_core.training.pretrain_recipes import PRETRAIN_ENTRIES
 from services.api.parameters import explain_invalid
 from services.api.problems import ProblemError, make_pointer
 from services.jobs.job_desk import Draft
@@ -18,6 +22,15 @@ from services.jobs.specs import JobSpec
 
 MAX_JOBS = 20
 _REFERENCE = "JobReference"
+_RECIPES = {
+    "mine": list(RECIPES),
+    "recut": list(RECIPES),
+    "train-classifier": list(CLASSIFIER_RECIPES),
+    "pretrain": [entry.name for entry in PRETRAIN_ENTRIES],
+    "finetune": [entry.name for entry in FINETUNE_ENTRIES],
+    "self-train": [entry.name for entry in SELF_TRAIN_ENTRIES],
+}
+"""The recipes of each kind that takes one."""
 
 
 def read_drafts(values: Any, find: FindSpec) -> list[Draft]:
@@ -76,6 +89,8 @@ def describe_specs() -> dict[str, Any]:
         schema["required"] = sorted({*schema.get("required", ()), "kind"})
         for name in (find_place_fields(kind) | NAMES_OR_PLACES) & set(schema["properties"]):
             _allow_references(schema["properties"][name])
+        if kind in _RECIPES:
+            schema["properties"]["recipe"]["examples"] = _RECIPES[kind]
     schemas[_REFERENCE] = {
         "type": "object",
         "description": "Where an earlier job writes: its number in the list, or its id.",

@@ -26,6 +26,7 @@ from services.api.problems import ProblemError
 from services.jobs.events import Event
 from services.jobs.job_desk import Draft, JobDesk, Submitted
 from services.jobs.job_plans import plan_job
+from services.jobs.paces import find_pace
 from services.jobs.job_views import JobView
 from services.jobs.ownership import Caller
 
@@ -76,7 +77,15 @@ class JobService:
         """What the jobs of a request would do. Raises ProblemError for what is refused at once."""
         drafts, _ = await self.read_drafts(request)
         self.desk.check(drafts)
-        return [await self.run(plan_job, draft.spec) for draft in drafts]
+        return [await self.run(self._plan, find_caller(request), draft) for draft in drafts]
+
+    def _plan(self, caller: Caller, draft: Draft) -> dict[str, Any]:
+        plan = plan_job(draft.spec)
+        pace = find_pace(self.desk, caller, draft.spec) if plan["estimate"] else None
+        if pace is not None:
+            seconds = round(pace.estimate_s(plan["estimate"]["images"]), 1)
+            plan["estimate"] |= {"seconds": seconds, "time_source": pace.describe()}
+        return plan
 
     async def answer_job(self, request: Request, job: str, wait_s: float) -> Response:
         """A job, as soon as it has changed from what If-None-Match names, or else has ended."""
