@@ -26,9 +26,9 @@ from services.api.problems import ProblemError
 from services.jobs.events import Event
 from services.jobs.job_desk import Draft, JobDesk, Submitted
 from services.jobs.job_plans import plan_job
-from services.jobs.paces import find_pace
 from services.jobs.job_views import JobView
 from services.jobs.ownership import Caller
+from services.jobs.paces import find_pace
 
 T = TypeVar("T")
 _THREADS = 16
