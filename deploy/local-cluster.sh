@@ -76,7 +76,7 @@ write_env() {
     done
     echo "export CLUSTER_TMP=$(mktemp -d /tmp/dap-ray.XXXXXX)"
     echo "export RAY_AUTH_MODE=token RAY_AUTH_TOKEN=$("$bin/python" -c 'import secrets; print(secrets.token_hex(32))')"
-    echo 'export RAY_USAGE_STATS_ENABLED=0 RAY_worker_niceness=0 RAY_gcs_rpc_server_reconnect_timeout_s=600'
+    echo 'export RAY_USAGE_STATS_ENABLED=0 RAY_gcs_rpc_server_reconnect_timeout_s=600'
     echo "export RAY_gcs_storage=rocksdb RAY_gcs_storage_path=$(realpath "$dir")/gcs"
     echo 'export RAY_ADDRESS=http://127.0.0.1:$CLUSTER_DASHBOARD_PORT CLUSTER_URL=http://127.0.0.1:$CLUSTER_HTTP_PORT'
     echo 'export DAP_HOST=0.0.0.0 DAP_PORT=$CLUSTER_HTTP_PORT DAP_CPUS_PER_REPLICA=1 DAP_GPUS_PER_REPLICA=0'
@@ -98,20 +98,34 @@ start_store() {
   "$bin/python" "$(dirname "$0")/make_bucket.py" dap > "$dir/logs/bucket.log"
 }
 
+launch_node() { # NAME CHECK COMMAND...: until the check succeeds; again when it ends before, as a container would be
+  local name=$1 check=$2
+  shift 2
+  launch "$name" "$@"
+  for _ in $(seq 240); do
+    eval "$check" > /dev/null 2>&1 && return 0
+    kill -0 "$(cat "$dir/pids/$name")" 2> /dev/null || launch "$name" "$@"
+    sleep 0.5
+  done
+  echo "$name did not come up in two minutes; see $dir/logs" >&2
+  exit 1
+}
+
 start() { # each node has a loopback address of its own; Ray takes 127.0.0.1 for the machine's outer one
   local host common
   host=$(address "$1")
+  export DAP_NODE_ADDRESS=$host # jobs that run there belong to it
   common=(--node-ip-address="$host" --object-store-memory=200000000 --disable-usage-stats --block
     --dashboard-agent-listen-port="$(free_port)")
   if [[ $1 == head ]]; then
-    launch head "$bin/ray" start --head --port="$CLUSTER_GCS_PORT" --num-cpus=0 --labels=dap-role=head --temp-dir="$CLUSTER_TMP" \
+    rm -f "$CLUSTER_TMP/ray_current_cluster" # from it and from nodes that wait Ray concludes that the dead head runs
+    launch_node head 'curl -sf $RAY_ADDRESS/api/gcs_healthz && grep -q "Ray runtime started" $dir/logs/head.log' \
+      "$bin/ray" start --head --port="$CLUSTER_GCS_PORT" --num-cpus=0 --labels=dap-role=head --temp-dir="$CLUSTER_TMP" \
       --dashboard-host=127.0.0.1 --dashboard-port="$CLUSTER_DASHBOARD_PORT" "${common[@]}"
-    wait_for "the head" curl -sf "$RAY_ADDRESS/api/gcs_healthz"
     return
   fi
-  launch "$1" "$bin/ray" start --address="$(address head):$CLUSTER_GCS_PORT" --num-cpus="${CLUSTER_CPUS:-2}" \
-    "${common[@]}"
-  wait_for "$1" grep -q "Ray runtime started" "$dir/logs/$1.log"
+  launch_node "$1" 'grep -q "Ray runtime started" $dir/logs/$name.log' \
+    "$bin/ray" start --address="$(address head):$CLUSTER_GCS_PORT" --num-cpus="${CLUSTER_CPUS:-2}" "${common[@]}"
 }
 
 deploy() {

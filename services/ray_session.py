@@ -8,10 +8,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from dap_core.errors import InputError
+from services.settings import read_node_address
 
 _LEAVE_S = 3.0
 
@@ -24,7 +26,9 @@ def connect_ray(address: str | None = None, *, num_cpus: int | None = None) -> I
     """
     import ray
 
-    place = {"address": address} if address else {"address": "local", "include_dashboard": False, "num_cpus": num_cpus}
+    place: dict[str, Any] = {"address": "local", "include_dashboard": False, "num_cpus": num_cpus}
+    if address:
+        place = {"address": address, "_node_ip_address": read_node_address()}
     try:
         with _keeping_handler(signal.SIGTERM):
             ray.init(**place, log_to_driver=False, logging_level=logging.ERROR)

@@ -117,6 +117,15 @@ def read_job_root(environment: Mapping[str, str] | None = None) -> str:
     return str(Path(state) / "dap")
 
 
+def read_node_address() -> str | None:
+    """`DAP_NODE_ADDRESS`, the address of the node of Ray that this process belongs to, where a machine has several.
+
+    Ray itself would take the head for the node of a driver, if that is on the same machine, and end what the driver has
+    started with it.
+    """
+    return os.environ.get("DAP_NODE_ADDRESS")
+
+
 def read_settings(environment: Mapping[str, str] | None = None, **given: Any) -> ServiceSettings:
     """The settings of `DAP_*` variables, `given` values (not None) before them.
 

@@ -32,7 +32,6 @@ def cluster(servers: dict[str, S3Server], tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.cluster
-@pytest.mark.soak
 def test_an_attempt_runs_on_the_cluster_and_the_next_one_after_its_node_has_died(cluster: LocalCluster):
     data, jobs = cluster.data, JobStore(cluster.data.store)
     launcher = RayJobLauncher(jobs.store, cluster.environment["RAY_ADDRESS"], RayJobOptions(max_processes=1))
@@ -60,7 +59,6 @@ def test_an_attempt_runs_on_the_cluster_and_the_next_one_after_its_node_has_died
 
 
 @pytest.mark.cluster
-@pytest.mark.soak
 def test_a_job_for_which_there_is_no_room_waits_and_is_not_waited_for(cluster: LocalCluster):
     data, jobs = cluster.data, JobStore(cluster.data.store)
     launcher = RayJobLauncher(jobs.store, cluster.environment["RAY_ADDRESS"], RayJobOptions(cpus=64))
@@ -74,7 +72,6 @@ def test_a_job_for_which_there_is_no_room_waits_and_is_not_waited_for(cluster: L
 
 
 @pytest.mark.cluster
-@pytest.mark.soak
 def test_a_cluster_that_does_not_answer_takes_no_job(cluster: LocalCluster):
     jobs = JobStore(cluster.data.store)
     job = jobs.submit(make_spec(cluster.data.make_mine("none"), "the test"))
