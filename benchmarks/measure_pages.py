@@ -19,6 +19,7 @@ from measure_mining import describe_machine
 
 from tests.job_api_builders import make_job_place
 from tests.job_page_builders import write_ended_jobs
+from tests.model_job_builders import add_detector
 from tests.page_builders import make_row, make_set
 from tests.web_builders import open_browser
 
@@ -126,10 +127,12 @@ def main() -> None:
             scrolling = scroll_jobs(browser.new_page(), url)
             job = client.post("/v1/jobs", json=place.make_mine()).json()["id"]
             paths = ["/", "/docs", "/jobs", "/jobs/new?kind=mine", f"/jobs/{job}", "/label-sets", f"/label-sets/{job}"]
-            pages = [measure_page(browser, url, path, options.rounds) for path in [*paths, "/models"]]
+            model = add_detector(client, place)
+            paths += ["/models", f"/models/{model}"]
+            pages = [measure_page(browser, url, path, options.rounds) for path in paths]
         version = f"Chromium {browser.version}"
     report = make_report(version, options.rounds, pages, scrolling)
-    options.out.write_text(report.replace(job, "{job}"))
+    options.out.write_text(report.replace(job, "{job}").replace(model, "{job}"))
 
 
 if __name__ == "__main__":

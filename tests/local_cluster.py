@@ -117,7 +117,15 @@ def _list_listening(pid: int) -> list[tuple[str, int]]:
     except psutil.NoSuchProcess:
         return []
     places = [one.laddr for one in connections if one.status == psutil.CONN_LISTEN]
-    return [("127.0.0.1" if place.ip in ("0.0.0.0", "::") else place.ip, place.port) for place in places]
+    return [(_name_host(place.ip), place.port) for place in places]
+
+
+def _name_host(ip: str) -> str:
+    """Where to reach what listens on an address, as it stands in a URL."""
+    ip = ip.removeprefix("::ffff:")
+    if ip in ("0.0.0.0", "::"):
+        return "127.0.0.1"
+    return f"[{ip}]" if ":" in ip else ip
 
 
 def _read_environment(given: Mapping[str, str], file: Path) -> dict[str, str]:

@@ -23,6 +23,7 @@ from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.soak]
 NUM_IMAGES, SHARD_IMAGES, NUM_STEPS = 160, 4, 160
+"""Of `mine` jobs that take a minute or two, and of training that takes about as long."""
 RESTART_S, JOIN_S = 120.0, 60.0
 LABELER = "ray::MapWorker(MapBatches(_Worker))"
 PATHS = ("/", "/api/version", "/api/jobs/", "/api/serve/applications/", "/nodes", "/api/v0/tasks", "/logs", "/metrics")
@@ -33,6 +34,8 @@ CALLS = (
     "/ray.rpc.NodeManagerService/GetNodeStats",
     "/ray.rpc.CoreWorkerService/GetCoreWorkerStats",
     "/ray.rpc.ObjectManagerService/Pull",
+    "/ray.rpc.RayletDriver/ClusterInfo",
+    "/ray.rpc.RayletDriver/KVGet",
 )
 
 
@@ -56,7 +59,8 @@ class Work:
         """A job that has committed something."""
         out = f"labels-{next(self.numbers)}"
         data = self.cluster.data
-        job = self.client.jobs.submit(data.make_mine(out, shard_images=SHARD_IMAGES))
+        sides = [640, 800] if kind == "mine" else [128, 192]
+        job = self.client.jobs.submit(data.make_mine(out, shard_images=SHARD_IMAGES, short_sides=sides))
         if kind == "pretrain":
             assert job.wait(timeout_s=300).state == "SUCCEEDED", job.values
             label_set, out = out, f"trained-{next(self.numbers)}"
@@ -130,7 +134,8 @@ def test_a_node_that_joins_is_used(cluster: LocalCluster, work: Work):
 
 
 def test_a_new_setting_is_rolled_out_and_no_request_is_lost(cluster: LocalCluster):
-    image = next(iter((cluster.data.folder / "photos").iterdir())).read_bytes()
+    image = next((cluster.data.folder / "photos").rglob("*.png")).read_bytes()
+    cluster.deploy(num_replicas=2)
     answers: list[str] = []
     is_over = threading.Event()
 
@@ -147,7 +152,7 @@ def test_a_new_setting_is_rolled_out_and_no_request_is_lost(cluster: LocalCluste
         thread.start()
     try:
         before = len(answers)
-        cluster.deploy(deadline_s=50)
+        cluster.deploy(num_replicas=2, deadline_s=50)
         after = len(answers)
         time.sleep(5)
     finally:
