@@ -170,7 +170,7 @@ def test_nobody_is_told_anything_without_a_token(cluster: LocalCluster):
     told = {(port, path): page for port in ports for path in PATHS if (page := ask_openly(*port, path)) is not None}
     shell = (Path(ray.__file__).parent / "dashboard" / "client" / "build" / "index.html").read_text()
     others = {place for place, page in told.items() if page not in ("", shell) and not page.startswith("# HELP ")}
-    assert others == set(), "exporters give metrics on every path, the dashboard its empty page, and nobody else anything"
+    assert others == set(), "exporters give metrics on every path, the dashboard its empty page, nobody else anything"
     assert [one for one in ports for call in CALLS if is_served(*one, call)] == []
     assert httpx.get(f"{cluster.url}/v1/jobs").status_code == 401
     assert httpx.post(f"{cluster.url}/v1/boxes", content=b"x").status_code == 401
