@@ -296,6 +296,20 @@ def test_exports_and_pre_training_start_from_here(browser: Browser, site: Site):
         assert httpx.URL(href).params.multi_items() == [("kind", "pretrain"), ("label_set", f"job:{site.job}")]
 
 
+def test_pre_training_starts_from_the_classifier_that_drew_the_maps(browser: Browser, site: Site):
+    place = str(site.place.data / "classifier")
+    mined = site.client.post("/v1/jobs", json=site.place.make_mine("drawn", classifier=place)).json()["id"]
+    recut = {"kind": "recut", "label_set": {"job": mined}, "out": str(site.place.data / "cut-again")}
+    cut = site.client.post("/v1/jobs", json=recut).json()["id"]
+    with browser.new_page() as page:
+        answer = site.client.get(f"/v1/jobs/{cut}").json()
+        page.route(f"**/v1/jobs/{site.job}", lambda route: route.fulfill(json=answer))
+        page.goto(site.url)
+        page.locator("a[href*='kind=pretrain'][href*='classifier=']").wait_for()
+        href = page.get_by_role("link", name="Pre-train a detector from it").get_attribute("href") or ""
+        assert httpx.URL(href).params["classifier"] == place
+
+
 def test_names_and_keys_are_text(page: Page, site: Site):
     page.locator('.tile[data-place="3"] .tile-button').click()
     assert page.get_by_role("dialog").get_by_role("heading", name=site.rows[3].key).is_visible()

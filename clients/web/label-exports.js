@@ -1,4 +1,5 @@
 /** Taking a label set along: pre-training from it, exports in the formats of other tools. */
+import { ask } from "./api.js";
 import { make } from "./dom.js";
 import { makeJobStarter } from "./job-starter.js";
 import { placeBeside } from "./place-names.js";
@@ -52,11 +53,28 @@ export function makeExports({ job, place }) {
 }
 
 /**
- * The link to the form of a job that trains a detector on a label set.
+ * The link to the form of a job that trains a detector on a label set, with the classifier that drew its maps as soon
+ * as that is known.
  * @param {string} job
  * @returns {HTMLElement}
  */
 export function makePretrainLink(job) {
-  const query = new URLSearchParams({ kind: "pretrain", label_set: `job:${job}` });
-  return make("a", { class: "button primary", href: `/jobs/new?${query}` }, "Pre-train a detector from it");
+  const link = make("a", { class: "button primary" }, "Pre-train a detector from it");
+  const lead = (classifier) => {
+    const query = new URLSearchParams({ kind: "pretrain", label_set: `job:${job}`, ...classifier });
+    link.href = `/jobs/new?${query}`;
+  };
+  lead({});
+  findClassifier(job).then(lead, () => {}); // without it, the dry run or the job says what is missing
+  return link;
+}
+
+/** The fields of a mine job that name its classifier, where it is not the bundled one; also of what was cut from it. */
+async function findClassifier(job) {
+  const { spec, after } = await ask(`/v1/jobs/${encodeURIComponent(job)}`);
+  if (spec.kind === "recut" && after.length === 1) return findClassifier(after[0]);
+  const { classifier, weights, classes } = spec.kind === "mine" ? spec : {};
+  const isBundled = !classifier || (classifier === "lite0" && !weights);
+  const named = isBundled ? [] : Object.entries({ classifier, weights, classes });
+  return Object.fromEntries(named.filter(([, value]) => value));
 }
