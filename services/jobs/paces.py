@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from services.jobs.job_desk import JobDesk
 from services.jobs.job_index import JobFilter
 from services.jobs.ownership import Caller
-from services.jobs.specs import ClassifierFields, EngineFields, JobSpec, MineSpec, RecipeFields
+from services.jobs.specs import ClassifierFields, EngineFields, JobSpec, MineSpec
 
 _NUM_LOOKED_AT = 20
 _LEAST_IMAGES = 20
 """Of fewer images the start is most of what was measured."""
-_ALIKE = {*ClassifierFields.model_fields, *RecipeFields.model_fields, *EngineFields.model_fields, "labelers", "ray"}
+_ALIKE = {*ClassifierFields.model_fields, *EngineFields.model_fields, "short_sides", "labelers", "ray"}
+"""What takes time; all recipes run the same passes, and cutting is a small part."""
 
 
 @dataclass(frozen=True, slots=True)
