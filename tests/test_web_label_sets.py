@@ -123,7 +123,7 @@ def test_a_label_set_is_told_in_facts_and_histograms(page: Page, site: Site):
     for words in (f"{NUM_IMAGES} labelled, 1 failed", f"{found.num_boxes}, ", "small · thresholds 0.20", "toy · torch"):
         assert words in facts
     bars = page.get_by_role("region", name="Statistics").locator(".plot[role=img]")
-    assert bars.count() == 3
+    assert bars.count() == 4
     rows = page.get_by_role("region", name="Statistics").locator("table").first.locator("tbody tr")
     counts = rows.evaluate_all("rows => rows.map((row) => Number(row.cells[row.cells.length - 1].textContent))")
     assert counts == list(found.boxes_per_image.counts)
@@ -260,7 +260,7 @@ def test_an_image_is_looked_at_large_with_the_keyboard(page: Page, site: Site):
     page.get_by_role("dialog", name=site.rows[1].key).wait_for()
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="hidden")
-    assert page.evaluate("document.activeElement.title") == site.rows[1].key
+    page.wait_for_function("key => document.activeElement.title === key", arg=site.rows[1].key)
 
 
 def test_the_whole_set_is_cut_again_so(page: Page, site: Site):
