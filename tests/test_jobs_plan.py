@@ -65,7 +65,8 @@ def test_mining_takes_as_long_as_the_last_job_with_the_same_network_took(client:
     assert "seconds" not in plan(client, spec)[0]["estimate"]
     job = client.post("/v1/jobs", json=place.make_mine("first", labels=["goldfish"], **MODEL)).json()["id"]
     place.run(job, lambda _spec, _context: Outcome(JobState.SUCCEEDED, made))
-    [same, other] = plan(client, {**spec, "nms_iou": 0.7}, {**spec, "short_sides": [96]})
+    other_size = {**spec, "short_sides": [96], "out": str(place.data / "other")}
+    [same, other] = plan(client, {**spec, "nms_iou": 0.7}, other_size)
     assert same["estimate"]["seconds"] == 2.0 + 6 / 4.0
     assert job in same["estimate"]["time_source"]
     assert "seconds" not in other["estimate"]
