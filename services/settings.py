@@ -123,7 +123,7 @@ def read_node_address() -> str | None:
     Ray itself would take the head for the node of a driver, if that is on the same machine, and end what the driver has
     started with it.
     """
-    return os.environ.get("DAP_NODE_ADDRESS")
+    return os.environ.get(f"{_PREFIX}NODE_ADDRESS")
 
 
 def read_settings(environment: Mapping[str, str] | None = None, **given: Any) -> ServiceSettings:

@@ -128,7 +128,7 @@ def _name_test_data(spec: MeasuringFields) -> DataFields:
         "split": spec.test_split,
         "years": spec.test_years,
         "image_root": spec.test_image_root,
+        "inclusive": spec.inclusive,
+        "class_map": spec.class_map,
     }
-    if isinstance(spec, DataFields):
-        values |= {"inclusive": spec.inclusive, "class_map": spec.class_map}
     return check_values(DataFields, values, "the test data")

@@ -40,8 +40,8 @@ class TrainFields(FieldGroup):
         return self
 
 
-class MeasuringFields(FieldGroup):
-    """Images with drawn boxes on which a detector is measured while it trains; it never trains on them."""
+class MeasuringFields(DataFields):
+    """Images with drawn boxes to train on, and others on which the detector is only measured while it trains."""
 
     test_data: Place | None = None
     """Annotations in any format that is read; left out, it is not measured. `class_map` goes for them, too."""
@@ -73,7 +73,7 @@ class PretrainSpec(JobSpec, TrainFields):
     """CSV index,wnid,name for weights that are not ImageNet-1k."""
 
 
-class SelfTrainSpec(JobSpec, DataFields, TrainFields, MeasuringFields):
+class SelfTrainSpec(JobSpec, MeasuringFields, TrainFields):
     """Train a detector further on its drawn boxes and on what it finds in images without any (table 9)."""
 
     kind: Literal["self-train"] = "self-train"
@@ -89,7 +89,7 @@ class SelfTrainSpec(JobSpec, DataFields, TrainFields, MeasuringFields):
     """How it is trained; `dap recipes` lists them."""
 
 
-class FinetuneSpec(JobSpec, DataFields, TrainFields, MeasuringFields):
+class FinetuneSpec(JobSpec, MeasuringFields, TrainFields):
     """Train a detector on drawn boxes (step 4), from a pre-trained one or from a classifier alone."""
 
     kind: Literal["finetune"] = "finetune"
